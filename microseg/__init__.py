@@ -1,0 +1,1 @@
+"""microseg: host micro-segmentation for Linux under version control."""
