@@ -1,0 +1,1 @@
+"""Exact questions about a ruleset: conflicts, proofs, differences, witnesses."""

@@ -1,0 +1,1 @@
+"""From a directory of policy text to an image of map entries."""

@@ -1,0 +1,1 @@
+"""Policy revisions in git, and following them."""

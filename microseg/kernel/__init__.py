@@ -1,0 +1,1 @@
+"""The running kernel: maps, programs, attachments, events."""

@@ -1,0 +1,1 @@
+"""Bringing the kernel to the desired image: plan, transaction, state, drift."""
