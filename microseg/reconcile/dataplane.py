@@ -1,0 +1,118 @@
+"""What reconciliation needs of a running kernel; `microseg.kernel.dataplane` implements it, tests fake it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+
+
+class Hook(Enum):
+    """How the program is attached; the value is the word of the command line."""
+
+    TCX = "tcx"
+    CLSACT = "clsact"
+    XDP = "xdp"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """An interface under enforcement."""
+
+    interface: str
+    hook: Hook
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """What a rule has judged since its map was made, all CPUs together."""
+
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """Capacities the maps are made with, in entries."""
+
+    addresses: int = 65_536
+    services: int = 16_384
+    rules: int = 131_072
+    sessions: int = 131_072
+    rule_counters: int = 32_768
+
+
+class DataPlane(Protocol):
+    """The kernel side. Every method raises KernelError (or a subclass) when the kernel refuses."""
+
+    def is_loaded(self) -> bool:
+        """Say whether programs and maps of ours are pinned."""
+        ...
+
+    def load(self, sizing: Sizing) -> None:
+        """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
+
+        A failure leaves everything as it was and carries the compiler's or verifier's words.
+        """
+        ...
+
+    def unload(self) -> None:
+        """Detach everywhere and remove every pin of ours. This ends enforcement (I8)."""
+        ...
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Return the interfaces our program is really attached to, sorted by name."""
+        ...
+
+    def attach(self, wanted: Sequence[Attachment]) -> None:
+        """Attach to all of these, both directions, or, when one fails, to none that wasn't attached before."""
+        ...
+
+    def detach(self, interfaces: Sequence[str]) -> None:
+        """Detach from these interfaces; others stay."""
+        ...
+
+    def capacities(self) -> Mapping[PolicyMap, int]:
+        """Return how many entries each policy map can hold per slot."""
+        ...
+
+    def read_root(self) -> Root:
+        """Return the word that says which generation is in force."""
+        ...
+
+    def write_root(self, root: Root) -> None:
+        """Switch: one aligned 8-byte store (I1)."""
+        ...
+
+    def read_config(self, slot: int) -> SlotConfig:
+        """Return a slot's defaults, generation and digest."""
+        ...
+
+    def write_config(self, slot: int, config: SlotConfig) -> None:
+        """Replace a slot's defaults, generation and digest. Only ever called for the standby slot."""
+        ...
+
+    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
+        """Return all entries of one map of a slot."""
+        ...
+
+    def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:
+        """Delete and then upsert entries of one map of the standby slot, in batches."""
+        ...
+
+    def wait_for_readers(self) -> None:
+        """Return once no CPU can still be judging a packet under a root word read before (I1)."""
+        ...
+
+    def rule_counts(self) -> Mapping[int, RuleCount]:
+        """Return what each rule id has judged; id 0 is the default."""
+        ...
+
+    def boot_time_s(self) -> int:
+        """Return the seconds since boot on the clock the deadline is compared with."""
+        ...
