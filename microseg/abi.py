@@ -25,8 +25,8 @@ IMAGE_FORMAT = 1
 MAX_SETS = 16
 """Sets that may contain one address."""
 
-MAX_SERVICES = 16
-"""Services that may contain one packet, and elements over one port."""
+MAX_SERVICES = 32
+"""Elements over one destination port, and over one source port."""
 
 MAX_PROBES = 1024
 """Probes of the policy map for one packet."""

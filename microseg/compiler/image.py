@@ -50,7 +50,7 @@ class PolicyEntry:
 
     Attributes:
         precedence: the lowest among a packet's hits decides; from 1.
-        verdict: what the packet gets; of a pair entry: unused, the verdict of its first rule.
+        verdict: what the packet gets; of a pair entry: DENY, and not used.
         log: report each packet.
         rule_id: stable id of the rule.
 

@@ -111,6 +111,10 @@ class ServiceSet:
             for theirs in other.slabs
         )
 
+    def targets(self) -> Ranges:
+        """Return the targets allowed from at least one source port."""
+        return ranges.union(*(slab.targets for slab in self.slabs))
+
     def lowest(self) -> tuple[int, int, int]:
         """Return the first (protocol, destination port, source port). The set must not be empty."""
         slab = self.slabs[0]

@@ -1,0 +1,124 @@
+"""From sets to prefixes: which members contain each block of a longest-prefix-match table.
+
+A longest-prefix-match lookup finds one block only, so each block's list names also what the wider blocks
+around it name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
+
+from microseg.compiler.image import Prefix, ServiceElement
+from microseg.policy import ranges
+from microseg.policy.services import ALL_PORTS, HIGHEST_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Mapping
+
+    from microseg.policy.ranges import Range, Ranges
+    from microseg.policy.services import ServiceSet
+
+    Member = TypeVar("Member", bound=Hashable)
+
+TARGET_BITS = 24
+"""Width of protocol << 16 | port."""
+
+
+def inherit(blocks: Mapping[Prefix, set[Member]], bits: int) -> dict[Prefix, frozenset[Member]]:
+    """Add to the members of each block those of all blocks that contain it.
+
+    Args:
+        blocks: members of each block of a bits-wide number.
+        bits: width of the number.
+
+    """
+    complete: dict[Prefix, frozenset[Member]] = {}
+    around: list[Prefix] = []
+    for block in sorted(blocks):
+        while around and not _contains(around[-1], block, bits):
+            around.pop()
+        inherited = complete[around[-1]] if around else frozenset()
+        complete[block] = inherited | blocks[block]
+        around.append(block)
+    return complete
+
+
+def of_ranges(sets: Iterable[tuple[int, Ranges]], bits: int) -> dict[Prefix, tuple[int, ...]]:
+    """Return block -> ids of all sets that contain it, ascending, for the blocks of all sets."""
+    blocks: defaultdict[Prefix, set[int]] = defaultdict(set)
+    for set_id, numbers in sets:
+        for number, prefix_bits in ranges.prefixes(numbers, bits):
+            blocks[Prefix(number, prefix_bits)].add(set_id)
+    return {block: tuple(sorted(ids)) for block, ids in inherit(blocks, bits).items()}
+
+
+ServiceBlocks = dict[Prefix, tuple[ServiceElement, ...]]
+
+
+def of_services(services: Iterable[tuple[int, ServiceSet]]) -> tuple[ServiceBlocks, ServiceBlocks]:
+    """Return the blocks by destination port and those by source port.
+
+    Each rectangle of destination and source ports goes where its own side is the narrower, so that few
+    elements stand over one port; without a condition on the source port that is the destination side.
+    """
+    by_destination: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
+    by_source: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
+    for service_id, service in services:
+        for targets, source_ports in _rectangles(service):
+            if source_ports == (ALL_PORTS,):
+                _place(by_destination, targets, ServiceElement(service_id, *ALL_PORTS))
+                continue
+            for protocol, ports in _by_protocol(targets):
+                for source in source_ports:
+                    if ports[1] - ports[0] <= source[1] - source[0]:
+                        element = ServiceElement(service_id, *source)
+                        _place(by_destination, _on(protocol, ports), element)
+                    else:
+                        _place(by_source, _on(protocol, source), ServiceElement(service_id, *ports))
+    return _listed(by_destination), _listed(by_source)
+
+
+def _contains(outer: Prefix, inner: Prefix, bits: int) -> bool:
+    shift = bits - outer.bits
+    return outer.bits <= inner.bits and outer.number >> shift == inner.number >> shift
+
+
+def _rectangles(service: ServiceSet) -> list[tuple[Range, Ranges]]:
+    """Return the service as ranges of targets, each with its source ports; neighbours that agree are one."""
+    edges = sorted({edge for slab in service.slabs for low, high in slab.targets for edge in (low, high + 1)})
+    found: list[tuple[Range, Ranges]] = []
+    for low, following in pairwise(edges):
+        source_ports = ranges.normalize(
+            (slab.low, slab.high) for slab in service.slabs if ranges.contains(slab.targets, low)
+        )
+        if not source_ports:
+            continue
+        if found and found[-1][0][1] + 1 == low and found[-1][1] == source_ports:
+            found[-1] = ((found[-1][0][0], following - 1), source_ports)
+        else:
+            found.append(((low, following - 1), source_ports))
+    return found
+
+
+def _by_protocol(targets: Range) -> list[tuple[int, Range]]:
+    """Cut a range of targets at the borders between protocols."""
+    low, high = targets
+    return [
+        (protocol, (max(low - (protocol << 16), 0), min(high - (protocol << 16), HIGHEST_PORT)))
+        for protocol in range(low >> 16, (high >> 16) + 1)
+    ]
+
+
+def _on(protocol: int, ports: Range) -> Range:
+    return protocol << 16 | ports[0], protocol << 16 | ports[1]
+
+
+def _place(blocks: defaultdict[Prefix, set[ServiceElement]], where: Range, element: ServiceElement) -> None:
+    for number, prefix_bits in ranges.prefixes((where,), TARGET_BITS):
+        blocks[Prefix(number, prefix_bits)].add(element)
+
+
+def _listed(blocks: Mapping[Prefix, set[ServiceElement]]) -> ServiceBlocks:
+    return {block: tuple(sorted(elements)) for block, elements in inherit(blocks, TARGET_BITS).items()}
