@@ -47,8 +47,41 @@ class Sizing:
     rule_counters: int = 32_768
 
 
+class KernelError(Exception):
+    """The kernel, or a tool that stands between it and us, refused.
+
+    Attributes:
+        message: what was refused, in one line.
+        advice: what to type or install; may be empty.
+        log: the compiler's or verifier's own words; may be empty.
+
+    """
+
+    def __init__(self, message: str, *, advice: str = "", log: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.log = log
+
+
+class KernelAccessError(KernelError):
+    """This process may not do that: not root, or without CAP_BPF and CAP_NET_ADMIN."""
+
+
+class NotLoadedError(KernelError):
+    """The programs and maps that were asked for are not pinned."""
+
+
+class InterfaceMissingError(KernelError):
+    """There is no network interface of that name."""
+
+
 class DataPlane(Protocol):
     """The kernel side. Every method raises KernelError (or a subclass) when the kernel refuses."""
+
+    def preferred_hook(self) -> Hook:
+        """Return how to attach when nobody says: tcx where the kernel has it, else clsact."""
+        ...
 
     def is_loaded(self) -> bool:
         """Say whether programs and maps of ours are pinned."""
