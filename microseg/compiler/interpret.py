@@ -69,10 +69,10 @@ def search(image: Image, packet: Packet) -> Search:
                 if entry and (best is None or entry.precedence < best[1].precedence):
                     best = key, entry
     if best is None:
-        decided = (None, image.default_verdict, image.default_log, DEFAULT_RULE_ID)
+        verdict, log, rule_id = image.default_verdict, image.default_log, DEFAULT_RULE_ID
     else:
-        decided = (best[0], best[1].verdict, best[1].log, best[1].rule_id)
-    return Search(src_sets, dst_sets, services, probes, *decided)
+        verdict, log, rule_id = best[1].verdict, best[1].log, best[1].rule_id
+    return Search(src_sets, dst_sets, services, probes, best[0] if best else None, verdict, log, rule_id)
 
 
 def longest_match(table: Mapping[Prefix, Value], number: int, bits: int) -> Value | None:
