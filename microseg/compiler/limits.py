@@ -162,6 +162,9 @@ def _long_searches(image: Image, table: Mapping[Prefix, tuple[int, ...]]) -> tup
         if len(src) * longest * (1 + services) <= MAX_PROBES:
             continue
         pairs = Counter(dst_set for src_set in src for dst_set in destinations[src_set])
+        most_pairs = sum(count for _, count in pairs.most_common(longest))
+        if len(src) * longest + services * most_pairs <= MAX_PROBES:
+            continue
         for dst in lists:
             probes = len(src) * len(dst) + services * sum(pairs[dst_set] for dst_set in dst)
             worst = max(worst, (probes, (*src, *dst)))
