@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microseg.compiler import containment
+from microseg.compiler.image import Prefix
+from microseg.compiler.interpret import longest_match
+from microseg.policy import ranges
+from microseg.policy.services import ServiceSet, union
+
+BITS = 6
+numbers = st.integers(0, (1 << BITS) - 1)
+number_sets = st.frozensets(numbers).map(lambda s: ranges.normalize((n, n) for n in s))
+ports = st.sampled_from([0, 1, 7, 80, 1024, 65535])
+port_ranges = st.tuples(ports, ports).map(lambda pair: (min(pair), max(pair)))
+services = st.lists(
+    st.builds(ServiceSet.of, st.sampled_from([6, 17]), port_ranges, port_ranges), min_size=1, max_size=3
+).map(union)
+
+
+@given(st.lists(number_sets, max_size=6), numbers)
+def test_the_longest_block_names_every_set_that_contains_the_number(
+    sets: list[ranges.Ranges], number: int
+) -> None:
+    table = containment.of_ranges(enumerate(sets, start=1), BITS)
+    expected = tuple(i for i, members in enumerate(sets, start=1) if ranges.contains(members, number))
+    assert (longest_match(table, number, BITS) or ()) == expected
+
+
+def test_a_narrower_block_names_what_the_wider_one_does() -> None:
+    wide = ((0, 63),)
+    narrow = ((8, 8),)
+    table = containment.of_ranges([(1, wide), (2, narrow)], BITS)
+    assert table == {Prefix(0, 0): (1,), Prefix(8, BITS): (1, 2)}
+
+
+@given(st.lists(services, max_size=4), st.sampled_from([6, 17]), ports, ports)
+def test_elements_of_both_sides_find_each_service_once(
+    named: list[ServiceSet], protocol: int, port: int, source_port: int
+) -> None:
+    by_destination, by_source = containment.of_services(enumerate(named, start=1))
+    destination = longest_match(by_destination, protocol << 16 | port, containment.TARGET_BITS) or ()
+    source = longest_match(by_source, protocol << 16 | source_port, containment.TARGET_BITS) or ()
+    found = [e.service_id for e in destination if e.low <= source_port <= e.high]
+    found += [e.service_id for e in source if e.low <= port <= e.high]
+    expected = [i for i, s in enumerate(named, start=1) if s.contains(protocol, port, source_port)]
+    assert sorted(found) == expected
+
+
+def test_services_without_source_ports_need_no_second_lookup() -> None:
+    _, by_source = containment.of_services([(1, ServiceSet.of(6)), (2, ServiceSet.of(17, (53, 53)))])
+    assert not by_source
+
+
+def test_a_source_port_alone_stands_on_the_source_side() -> None:
+    by_destination, by_source = containment.of_services([(1, ServiceSet.of(17, (0, 65535), (53, 53)))])
+    assert not by_destination
+    assert list(by_source) == [Prefix(17 << 16 | 53, 24)]
