@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from microseg.policy.packet import Packet
-    from microseg.policy.rules import Decider, Rule, Ruleset, Verdict
+    from microseg.policy.rules import Decider, OrderedRule, Rule, Ruleset, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,12 @@ def matches(rule: Rule, packet: Packet) -> bool:
 
 def evaluate(ruleset: Ruleset, packet: Packet) -> Decision:
     """Judge the first packet of a connection: the first rule that matches decides, else the default."""
-    for ordered in ruleset.ordered():
+    return evaluate_ordered(ruleset, ruleset.ordered(), packet)
+
+
+def evaluate_ordered(ruleset: Ruleset, rules: Iterable[OrderedRule], packet: Packet) -> Decision:
+    """Do the same for a caller with many packets, who has put the ruleset's rules in order once."""
+    for ordered in rules:
         if matches(ordered.rule, packet):
             return Decision(ordered.verdict, ordered, ordered.rule.log)
     return Decision(ruleset.default_verdict(), ruleset.default, ruleset.default.log)
