@@ -1,0 +1,67 @@
+# Each target sets up what it needs by itself; `make help` lists them.
+
+PYTHON := .venv/bin/python
+JOBS ?= 2
+TESTS ?= tests
+CORPUS ?=
+C_FILES := $(wildcard bpf/*.c bpf/*.h)
+
+# A caller's Python (pyenv, PYTHONPATH, packages of the user) must not reach ours.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
+export PYTHONNOUSERSITE := 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit test-all test-corpus lint types imports fmt clean python kernel root
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: kernel ## install what is missing: apt packages, .venv, bpffs (root; every other target does it too)
+
+demo: kernel ## three hosts, a policy under git, and real connections allowed, refused and revoked (root)
+	@$(PYTHON) -m examples.demo
+
+test: kernel ## the whole suite, kernel included, in under 10 minutes (root)
+	@$(PYTEST) $(TESTS)
+
+test-unit: python ## what needs neither root nor a kernel
+	@$(PYTEST) -m "not kernel" $(TESTS)
+
+test-all: kernel ## the long run: millions of random packets, every corpus at hand (root)
+	@MICROSEG_TEST_FULL=1 $(PYTEST) --timeout=3600 $(TESTS)
+
+test-corpus: kernel ## filter sets from elsewhere against evaluator and kernel: CORPUS=folder (root)
+	@test -d "$(CORPUS)" || { echo "Say where the corpus is: make test-corpus CORPUS=../shared/corpus" >&2; exit 64; }
+	@MICROSEG_CORPUS="$(abspath $(CORPUS))" $(PYTEST) --timeout=3600 tests/corpus
+
+lint: python ## ruff and clang-format, nothing changed
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(if $(C_FILES),.venv/bin/clang-format --dry-run -Werror $(C_FILES))
+
+types: python ## mypy --strict
+	@$(PYTHON) -m mypy
+
+imports: python ## who may import whom (.importlinter)
+	@.venv/bin/lint-imports
+
+fmt: python ## put everything into its format
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+	@$(if $(C_FILES),.venv/bin/clang-format -i $(C_FILES))
+
+clean: ## remove caches and build products; .venv and installed packages stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@scripts/setup.sh python
+
+root:
+	@test "$$(id -u)" = 0 || { echo "This needs root, for the kernel part. Type: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+
+kernel: root
+	@scripts/setup.sh kernel
