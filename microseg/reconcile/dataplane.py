@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from microseg.abi import PolicyMap
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+    from microseg.abi import Entries, Root, SlotConfig
 
 
 class Hook(Enum):
@@ -46,6 +48,15 @@ class Sizing:
     sessions: int = 131_072
     rule_counters: int = 32_768
 
+    def policy_capacities(self) -> dict[PolicyMap, int]:
+        """Return how many entries each policy map of a slot would be made for."""
+        return {
+            PolicyMap.IPCACHE4: self.addresses,
+            PolicyMap.IPCACHE6: self.addresses,
+            PolicyMap.SERVICE: self.services,
+            PolicyMap.POLICY: self.rules,
+        }
+
 
 class KernelError(Exception):
     """The kernel, or a tool that stands between it and us, refused.
@@ -65,7 +76,7 @@ class KernelError(Exception):
 
 
 class KernelAccessError(KernelError):
-    """This process may not do that: not root, or without CAP_BPF and CAP_NET_ADMIN."""
+    """The process may not do that: not root, or without CAP_BPF and CAP_NET_ADMIN."""
 
 
 class NotLoadedError(KernelError):
@@ -103,7 +114,7 @@ class DataPlane(Protocol):
         ...
 
     def attach(self, wanted: Sequence[Attachment]) -> None:
-        """Attach to all of these, both directions, or, when one fails, to none that wasn't attached before."""
+        """Attach to all of these, both directions; when one fails, to none that wasn't attached before."""
         ...
 
     def detach(self, interfaces: Sequence[str]) -> None:

@@ -1,0 +1,207 @@
+"""The transaction: all of the new policy or all of the old.
+
+An apply is the sequence STEPS. Nothing it does before FLIP can be seen by a packet, and FLIP is one 8-byte
+store (I1). When a step fails, what was begun is taken back in reverse order, so that the live slot and the
+root word are what they were (I3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from microseg.reconcile import steps
+from microseg.reconcile.dataplane import KernelError
+from microseg.reconcile.errors import ApplyError, LockHeldError, ReconcileError
+from microseg.reconcile.observed import Observed, is_complete, read_observed
+from microseg.reconcile.records import Outcome
+from microseg.reconcile.revision import describe
+from microseg.reconcile.transaction import Host, Request, Result, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from microseg.reconcile.plan import Plan
+
+FORESEEN = (KernelError, OSError, ReconcileError)
+"""What may go wrong on a healthy installation; everything else is our own mistake and stays as it is."""
+
+
+class StepName(Enum):
+    """What an apply consists of; the value is the word that is shown."""
+
+    LOCK = "lock"
+    READ = "read"
+    COMPILE = "compile"
+    GUARD = "guard"
+    LOAD = "load"
+    STAGE = "stage"
+    VERIFY = "verify"
+    NOTE = "note"
+    ATTACH = "attach"
+    FLIP = "flip"
+    WAIT = "wait"
+    RECORD = "record"
+
+
+def _always(plan: Plan) -> bool:
+    del plan
+    return True
+
+
+def _replaces(plan: Plan) -> bool:
+    return plan.replaces_policy
+
+
+def _loads(plan: Plan) -> bool:
+    return plan.load
+
+
+def _attaches(plan: Plan) -> bool:
+    return bool(plan.attach)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: what it is called.
+        run: what it does.
+        undo: what takes it back, also when it failed half-way; None when there's nothing to take back.
+        when: whether a plan needs it; None before there is a plan. Those steps touch nothing, and their
+            errors are passed on as they are.
+
+    """
+
+    name: StepName
+    run: Callable[[Transaction], None]
+    undo: Callable[[Transaction], None] | None = None
+    when: Callable[[Plan], bool] | None = None
+
+
+STEPS: tuple[Step, ...] = (
+    Step(StepName.LOCK, steps.lock),
+    Step(StepName.READ, steps.read),
+    Step(StepName.COMPILE, steps.compile_policy),
+    Step(StepName.GUARD, steps.guard),
+    Step(StepName.LOAD, steps.load, undo=steps.unload, when=_loads),
+    Step(StepName.STAGE, steps.stage, undo=steps.unstage, when=_replaces),
+    Step(StepName.VERIFY, steps.verify, when=_replaces),
+    Step(StepName.NOTE, steps.note, undo=steps.forget, when=_replaces),
+    Step(StepName.ATTACH, steps.attach, undo=steps.detach, when=_attaches),
+    Step(StepName.FLIP, steps.flip, undo=steps.flip_back, when=_replaces),
+    Step(StepName.WAIT, steps.wait, when=_replaces),
+    Step(StepName.RECORD, steps.record, when=_always),
+)
+
+PROPOSAL = (StepName.READ, StepName.COMPILE)
+"""The steps that make a plan, and nothing more."""
+
+
+def propose(host: Host, request: Request) -> Transaction:
+    """Return what an apply would do now, without the lock; raises what READ and COMPILE raise."""
+    tx = Transaction(host, request)
+    for step in STEPS:
+        if step.name in PROPOSAL:
+            step.run(tx)
+    return tx
+
+
+def apply(host: Host, request: Request, sequence: Sequence[Step] = STEPS) -> Result:
+    """Bring the kernel to the desired policy.
+
+    Raises:
+        LockHeldError: somebody else is changing this instance.
+        PolicyError, GuardError, CapacityError, NoInterfaceError: refused; the kernel was not touched.
+        KernelError, OSError: what is there could not be read; the kernel was not touched.
+        ApplyError: a step failed and was taken back.
+
+    """
+    tx = Transaction(host, request)
+    begun: list[Step] = []
+    try:
+        for step in sequence:
+            if step.when and not step.when(tx.plan):
+                continue
+            begun.append(step)
+            step.run(tx)
+        return _result(tx)
+    except BaseException as error:
+        leftovers = _take_back(tx, begun)
+        if not isinstance(error, FORESEEN):
+            raise
+        failed = begun[-1]
+        _record_failure(tx, begun, error)
+        if failed.when is None:
+            raise
+        raise _failure(tx, failed.name, error, leftovers) from error
+    finally:
+        tx.lock.release()
+
+
+def _take_back(tx: Transaction, begun: Sequence[Step]) -> list[str]:
+    """Undo what was begun, the last first; return what could not be undone."""
+    leftovers = []
+    for step in reversed(begun):
+        if step.undo is None:
+            continue
+        try:
+            step.undo(tx)
+        except FORESEEN as error:
+            leftovers.append(f"{step.name.value}: {error}")
+    return leftovers
+
+
+def _record_failure(tx: Transaction, begun: Sequence[Step], error: Exception) -> None:
+    """Add the attempt to the history, if that's possible: the error itself matters more."""
+    if isinstance(error, LockHeldError):
+        return
+    names = {step.name for step in begun}
+    desired = tx.desired if StepName.GUARD in names else None
+    outcome = Outcome.REFUSED if begun[-1].when is None else Outcome.FAILED
+    generation = tx.observed.generation if StepName.COMPILE in names else 0
+    detail = f"{begun[-1].name.value}: {error}"
+    with contextlib.suppress(OSError):
+        tx.host.store.append_history(steps.history_entry(tx, outcome, desired, generation, detail))
+
+
+def _failure(tx: Transaction, step: StepName, cause: Exception, leftovers: list[str]) -> ApplyError:
+    try:
+        now = read_observed(tx.host.plane)
+    except KernelError as error:
+        stands = f"what is in force could not be read: {error}"
+    else:
+        stands = _stands(tx, now)
+    advice = cause.advice if isinstance(cause, (KernelError, ReconcileError)) else ""
+    return ApplyError(
+        step.value, cause, stands, leftovers, advice or "remove the cause, then run microseg apply again"
+    )
+
+
+def _stands(tx: Transaction, now: Observed) -> str:
+    """Return a sentence about what is in force after a failure."""
+    if now.generation != tx.observed.generation:
+        before = tx.observed.generation
+        return f"generation {now.generation} is in force, not {before} as before; see microseg status"
+    if not now.generation:
+        return "as before, no policy is in force: everything passes"
+    return (
+        f"the policy in force is unchanged: generation {now.generation}, from {describe(tx.known.revision)}"
+    )
+
+
+def _result(tx: Transaction) -> Result:
+    before = tx.observed.configs[tx.observed.live]
+    return Result(
+        plan=tx.plan,
+        desired=tx.desired,
+        known=tx.known,
+        generation=tx.generation,
+        staged=tx.staged,
+        can_roll_back=tx.plan.replaces_policy and tx.observed.judges and is_complete(before),
+        duration_ms=tx.duration_ms(),
+        warnings=tuple(tx.warnings),
+    )

@@ -1,0 +1,121 @@
+"""Attaching to more interfaces, and ending enforcement (I8: nothing else ever does)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microseg.reconcile.dataplane import Attachment
+from microseg.reconcile.errors import GuardError
+from microseg.reconcile.guards import check_hooks
+from microseg.reconcile.known import recall
+from microseg.reconcile.lock import Lock
+from microseg.reconcile.observed import read_observed
+from microseg.reconcile.records import HistoryEntry, Operation, Outcome, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microseg.reconcile.dataplane import Hook
+    from microseg.reconcile.observed import Observed
+    from microseg.reconcile.transaction import Host, Operator
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentResult:
+    """What was done: interfaces that changed, all that are attached now, and whether everything is gone."""
+
+    changed: tuple[Attachment, ...]
+    now: tuple[Attachment, ...]
+    unloaded: bool = False
+
+
+def attach(host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook | None) -> AttachmentResult:
+    """Enforce the policy in force on more interfaces: on all of them, or on none when one fails.
+
+    Raises:
+        LockHeldError: somebody else is changing this instance.
+        GuardError: no policy is in force, or an interface is attached by another hook.
+        KernelError, OSError: an interface doesn't exist, or the kernel refused; nothing was changed.
+
+    """
+    began = time.monotonic()
+    with Lock(host.run_dir, operator.command, operator.lock_timeout_s):
+        observed = read_observed(host.plane)
+        if not observed.judges:
+            raise GuardError(
+                "no policy is in force; nothing was changed",
+                advice=f"microseg apply --interface {' --interface '.join(interfaces)}",
+            )
+        chosen = hook or host.plane.preferred_hook()
+        wanted = [Attachment(name, chosen) for name in sorted(set(interfaces))]
+        check_hooks(observed, wanted, hook)
+        attached = {attachment.interface for attachment in observed.attachments}
+        missing = tuple(it for it in wanted if it.interface not in attached)
+        if missing:
+            host.plane.attach(missing)
+            _record(host, observed, _Done(Operation.ATTACH, operator, missing, began))
+        return AttachmentResult(missing, host.plane.attachments())
+
+
+def detach(host: Host, operator: Operator, interfaces: Sequence[str] = ()) -> AttachmentResult:
+    """End enforcement on these interfaces; on none given: everywhere, and remove everything of ours.
+
+    Raises:
+        LockHeldError: somebody else is changing this instance.
+        GuardError: one of the interfaces isn't attached; nothing was changed.
+        KernelError, OSError: the kernel refused.
+
+    """
+    began = time.monotonic()
+    with Lock(host.run_dir, operator.command, operator.lock_timeout_s):
+        observed = read_observed(host.plane)
+        if not interfaces:
+            return _detach_everything(host, operator, observed, began)
+        attached = {attachment.interface: attachment for attachment in observed.attachments}
+        unknown = [name for name in interfaces if name not in attached]
+        if unknown:
+            raise GuardError(
+                f"{', '.join(unknown)}: not attached; nothing was changed",
+                advice=f"attached are: {', '.join(attached) or 'none'}",
+            )
+        leaving = tuple(attached[name] for name in sorted(set(interfaces)))
+        host.plane.detach([attachment.interface for attachment in leaving])
+        _record(host, observed, _Done(Operation.DETACH, operator, leaving, began))
+        return AttachmentResult(leaving, host.plane.attachments())
+
+
+def _detach_everything(host: Host, operator: Operator, observed: Observed, began: float) -> AttachmentResult:
+    if not observed.loaded:
+        return AttachmentResult((), ())
+    host.plane.unload()
+    host.store.set_aside()
+    host.store.write_state(State(None, recall(host.store, observed).applied))
+    _record(host, observed, _Done(Operation.DETACH, operator, observed.attachments, began))
+    return AttachmentResult(observed.attachments, (), unloaded=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    operation: Operation
+    operator: Operator
+    changed: Sequence[Attachment]
+    began: float
+
+
+def _record(host: Host, observed: Observed, done: _Done) -> None:
+    names = ", ".join(attachment.interface for attachment in done.changed)
+    host.store.append_history(
+        HistoryEntry(
+            host.now(),
+            done.operator.who,
+            done.operation,
+            Outcome.DONE,
+            observed.generation,
+            recall(host.store, observed).revision,
+            observed.configs[observed.live].digest,
+            round((time.monotonic() - done.began) * 1000),
+            names or "no interface was attached",
+        )
+    )

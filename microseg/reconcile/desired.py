@@ -1,0 +1,50 @@
+"""What the kernel should hold, with all that is needed to explain it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from microseg.reconcile.records import Attribution, Names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from microseg.abi import SlotContents
+    from microseg.compiler.image import Image, Origin
+    from microseg.diagnostics import Diagnostic
+    from microseg.reconcile.revision import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A compiled policy.
+
+    Attributes:
+        contents: the bytes of its maps and defaults.
+        names: what the numbers in them mean.
+        revision: of the text; None outside git.
+        warnings: what the compiler had to say although it's valid.
+        failures: policy tests that don't hold.
+        sources: the text of the files by path, to show warnings and failures in.
+
+    """
+
+    contents: SlotContents
+    names: Names = field(default_factory=Names)
+    revision: Revision | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+    failures: tuple[Diagnostic, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def names_of(image: Image) -> Names:
+    """Return what the numbers of an image mean."""
+    rules = {rule_id: _attribution(origin) for rule_id, origin in image.origins.items()}
+    return Names(rules, dict(image.set_names), dict(image.service_names))
+
+
+def _attribution(origin: Origin) -> Attribution:
+    if origin.span is None:
+        return Attribution(origin.policy, origin.text)
+    return Attribution(origin.policy, origin.text, origin.span.path, origin.span.line)

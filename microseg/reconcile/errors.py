@@ -1,0 +1,97 @@
+"""Why a change was not carried out. Each error says what still stands and what to type next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microseg.diagnostics import Diagnostic
+
+
+class ReconcileError(Exception):
+    """The base of this page.
+
+    Attributes:
+        message: what happened, in one line.
+        advice: what to type next; may be empty.
+
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class PolicyError(ReconcileError):
+    """The policy text is wrong; the kernel was not touched.
+
+    Attributes:
+        diagnostics: everything there is to say about it.
+        sources: the text of the files by path, to show it in.
+
+    """
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], sources: Mapping[str, str]) -> None:
+        super().__init__("the policy is wrong", advice="correct it, then run the command again")
+        self.diagnostics = tuple(diagnostics)
+        self.sources = sources
+
+
+class GuardError(ReconcileError):
+    """A guard refused; the kernel was not touched."""
+
+
+class CapacityError(ReconcileError):
+    """The policy doesn't fit the kernel's maps; the kernel was not touched."""
+
+
+class NoInterfaceError(ReconcileError):
+    """Nothing is attached yet, and nobody says to what."""
+
+
+class LockHeldError(ReconcileError):
+    """Somebody else is changing this instance.
+
+    Attributes:
+        holder: process id and command, as far as they are known.
+
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"{holder} is changing this instance; nothing was changed by this command",
+            advice="wait for it to end, or let this command wait: --lock-timeout 30",
+        )
+        self.holder = holder
+
+
+class VerifyError(ReconcileError):
+    """What was read back from the standby slot is not what was staged (I2)."""
+
+
+class StateFileError(ReconcileError):
+    """A file of the state directory is not what it should be; the kernel remains the truth."""
+
+
+class ApplyError(ReconcileError):
+    """A step of a change failed, and what it had begun was taken back (I3).
+
+    Attributes:
+        step: the name of the step.
+        cause: what went wrong.
+        stands: what is in force now, as read from the kernel after the failure.
+        leftovers: what could not be taken back; the next apply does it.
+
+    """
+
+    def __init__(
+        self, step: str, cause: Exception, stands: str, leftovers: Sequence[str], advice: str
+    ) -> None:
+        super().__init__(f"failed at step {step}: {cause}", advice=advice)
+        self.step = step
+        self.cause = cause
+        self.stands = stands
+        self.leftovers = tuple(leftovers)

@@ -1,0 +1,92 @@
+"""What refuses an apply before the kernel is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microseg.abi import PolicyMap
+from microseg.reconcile.errors import CapacityError, GuardError, NoInterfaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from microseg.abi import SlotContents
+    from microseg.reconcile.dataplane import Attachment, Hook
+    from microseg.reconcile.desired import Desired
+    from microseg.reconcile.observed import Observed
+
+SIZING_KEYS = {
+    PolicyMap.IPCACHE4: "addresses",
+    PolicyMap.IPCACHE6: "addresses",
+    PolicyMap.SERVICE: "services",
+    PolicyMap.POLICY: "rules",
+}
+"""Where microseg.toml sizes each map, under [maps]."""
+
+TESTS_FLAG = "--allow-failing-tests"
+
+
+def check_confirm(observed: Observed) -> None:
+    """Refuse while the other slot is the way back of an unconfirmed apply; raises GuardError."""
+    if observed.confirm_left_s:
+        raise GuardError(
+            f"generation {observed.generation} waits for its confirmation, "
+            f"another {observed.confirm_left_s} s, "
+            "and the other slot is its way back; nothing was changed",
+            advice="microseg confirm, or microseg rollback; then apply again",
+        )
+
+
+def check_interfaces(observed: Observed, wanted: Sequence[Attachment]) -> None:
+    """Refuse to enforce a policy nowhere; raises NoInterfaceError."""
+    if not observed.attachments and not wanted:
+        raise NoInterfaceError(
+            "no interface is named, and the program isn't attached anywhere; nothing was changed",
+            advice='name one: --interface eth0, or interfaces = ["eth0"] in microseg.toml',
+        )
+
+
+def check_hooks(observed: Observed, wanted: Sequence[Attachment], asked: Hook | None) -> None:
+    """Refuse to change the hook of an attached interface; raises GuardError."""
+    if asked is None:
+        return
+    names = {attachment.interface for attachment in wanted}
+    for attachment in observed.attachments:
+        if attachment.interface in names and attachment.hook is not asked:
+            name, hook = attachment.interface, attachment.hook.value
+            raise GuardError(
+                f"{name} is attached by {hook}, and {asked.value} is asked for; nothing was changed",
+                advice=f"keep {hook}, or change it (this interface passes everything meanwhile): "
+                f"microseg detach --interface {name}, "
+                f"then microseg attach --interface {name} --hook {asked.value}",
+            )
+
+
+def check_capacity(contents: SlotContents, capacities: Mapping[PolicyMap, int]) -> None:
+    """Refuse what doesn't fit a map; raises CapacityError."""
+    lacking = [name for name in PolicyMap if len(contents.maps[name]) > capacities[name]]
+    if not lacking:
+        return
+    needs = "; ".join(
+        f"{name.value} needs {len(contents.maps[name])} entries and holds {capacities[name]}"
+        for name in lacking
+    )
+    keys = " and ".join(dict.fromkeys(SIZING_KEYS[name] for name in lacking))
+    raise CapacityError(
+        f"MS403: the policy doesn't fit the kernel's maps: {needs}; nothing was changed",
+        advice=f"raise {keys} under [maps] in microseg.toml; maps that exist already are made anew by "
+        "microseg detach (everything passes from then on) and microseg apply",
+    )
+
+
+def check_tests(desired: Desired, *, allowed: bool) -> None:
+    """Refuse a policy whose own tests fail; raises GuardError."""
+    if not desired.failures or allowed:
+        return
+    count = len(desired.failures)
+    first = desired.failures[0]
+    fail = "policy test fails" if count == 1 else "policy tests fail"
+    raise GuardError(
+        f"{count} {fail}, the first at {first.span}: {first.message}; nothing was changed",
+        advice=f"microseg test shows them all; to apply nevertheless: {TESTS_FLAG}",
+    )

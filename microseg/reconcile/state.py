@@ -1,0 +1,151 @@
+"""The state directory: what is in force, what was, and what its numbers mean.
+
+It helps people and never decides: the kernel is the truth. A file that can't be read is set aside by the
+next writer and treated as absent by everybody.
+
+    state.json              current and previous generation
+    history.jsonl           one line for each change or attempt
+    generations/N.json      revision, digest and names of generation N, written before it comes into force
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeVar
+
+from microseg.reconcile import durable, records
+from microseg.reconcile.errors import StateFileError
+from microseg.reconcile.records import GenerationNote, HistoryEntry, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Value = TypeVar("Value")
+
+KEPT_GENERATIONS = 32
+"""Files of generations that are kept; older events can't be attributed any more."""
+
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+"""What strict reading raises for content that isn't ours; undecodable text and JSON are ValueErrors."""
+
+
+class StateStore:
+    """One instance's state directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._state = root / "state.json"
+        self._history = root / "history.jsonl"
+        self._generations = root / "generations"
+
+    def read_state(self) -> State:
+        """Return what is recorded; empty when nothing is.
+
+        Raises:
+            StateFileError: the file isn't ours, or broken.
+            OSError: it can't be read.
+
+        """
+        return _read(self._state, records.state_from_json) or State()
+
+    def read_note(self, generation: int, digest: bytes | None = None) -> GenerationNote | None:
+        """Return what is known of a generation, None when nothing is or when its digest is another.
+
+        Raises:
+            StateFileError: the file isn't ours, or broken.
+            OSError: it can't be read.
+
+        """
+        note = _read(self._note_path(generation), records.note_from_json)
+        if note is None or note.generation != generation or digest not in (None, note.digest):
+            return None
+        return note
+
+    def read_history(self) -> list[HistoryEntry]:
+        """Return the history, oldest first; lines that can't be read are left out. Raises OSError."""
+        try:
+            lines = self._history.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        entries = []
+        for line in lines:
+            try:
+                entries.append(records.history_from_json(json.loads(line)))
+            except _UNREADABLE:
+                continue
+        return entries
+
+    def write_state(self, state: State) -> None:
+        """Record what is in force. Raises OSError."""
+        durable.write(self._state, _encode(records.state_to_json(state)))
+
+    def write_note(self, note: GenerationNote) -> None:
+        """Record what a generation is. Raises OSError."""
+        durable.write(self._note_path(note.generation), _encode(records.note_to_json(note)))
+
+    def remove_note(self, generation: int) -> None:
+        """Forget a generation that never came into force. Raises OSError."""
+        self._note_path(generation).unlink(missing_ok=True)
+
+    def append_history(self, entry: HistoryEntry) -> None:
+        """Add a line to the history. Raises OSError."""
+        line = json.dumps(records.history_to_json(entry), ensure_ascii=False)
+        durable.append_line(self._history, line.encode())
+
+    def newest_generation(self) -> int:
+        """Return the highest generation there is a file of, 0 when there is none. Raises OSError."""
+        return max(self._numbers(), default=0)
+
+    def set_aside(self) -> list[str]:
+        """Rename what can't be read, and remove what a killed writer left; return what was done, for people.
+
+        Only under the lock. Raises OSError.
+        """
+        durable.remove_temporaries(self.root)
+        durable.remove_temporaries(self._generations)
+        try:
+            self.read_state()
+        except StateFileError as error:
+            aside = _free_name(self._state)
+            self._state.rename(aside)
+            return [f"{error.message}; it was set aside as {aside.name}, the kernel's own state counts"]
+        return []
+
+    def prune(self) -> None:
+        """Remove the files of old generations. Raises OSError."""
+        for number in sorted(self._numbers())[:-KEPT_GENERATIONS]:
+            self._note_path(number).unlink(missing_ok=True)
+
+    def _numbers(self) -> list[int]:
+        if not self._generations.is_dir():
+            return []
+        return [int(path.stem) for path in self._generations.glob("*.json") if path.stem.isdecimal()]
+
+    def _note_path(self, generation: int) -> Path:
+        return self._generations / f"{generation}.json"
+
+
+def _encode(value: records.Json) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _read(path: Path, decode: Callable[[records.Json], Value]) -> Value | None:
+    """Return a file's value, None when there is no such file."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return decode(json.loads(content))
+    except _UNREADABLE as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise StateFileError(f"{path} is not a state file of this version ({reason})") from error
+
+
+def _free_name(path: Path) -> Path:
+    """Return the first name `NAME.broken-N` that nothing has."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.broken-{number}")).exists():
+        number += 1
+    return aside

@@ -1,0 +1,200 @@
+"""The steps of an apply, each with what takes it back. They run in the order of `apply.STEPS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from microseg.abi import Root
+from microseg.reconcile import guards, staging
+from microseg.reconcile.known import recall
+from microseg.reconcile.observed import read_live, read_slot
+from microseg.reconcile.plan import plan
+from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Operation, Outcome, State
+
+if TYPE_CHECKING:
+    from microseg.reconcile.desired import Desired
+    from microseg.reconcile.plan import Plan
+    from microseg.reconcile.transaction import Transaction
+
+
+def lock(tx: Transaction) -> None:
+    """Keep other writers out."""
+    tx.lock.acquire()
+    tx.warnings += tx.host.store.set_aside()
+
+
+def read(tx: Transaction) -> None:
+    """Read what the kernel holds now, and what is known of it."""
+    tx.observed, tx.live = read_live(tx.host.plane)
+    tx.known = recall(tx.host.store, tx.observed)
+    tx.warnings += tx.known.problems
+
+
+def compile_policy(tx: Transaction) -> None:
+    """Compile the text and compare it with what is in force."""
+    tx.desired = tx.request.compile(tx.capacities())
+    tx.plan = plan(tx.desired, tx.observed, tx.live, wanted=tx.wanted(), old_names=tx.known.names)
+    recorded = tx.host.store.newest_generation()
+    tx.generation = (
+        tx.observed.next_generation(recorded) if tx.plan.replaces_policy else tx.observed.generation
+    )
+
+
+def guard(tx: Transaction) -> None:
+    """Refuse what must not be done; the last step that touches nothing."""
+    guards.check_confirm(tx.observed)
+    guards.check_interfaces(tx.observed, tx.wanted())
+    guards.check_hooks(tx.observed, tx.wanted(), tx.request.hook)
+    guards.check_capacity(tx.desired.contents, tx.capacities())
+    guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
+
+
+def load(tx: Transaction) -> None:
+    """Bring programs and maps into the kernel; without a policy they let everything pass."""
+    tx.host.plane.load(tx.request.sizing)
+
+
+def unload(tx: Transaction) -> None:
+    """Take `load` back."""
+    if tx.host.plane.is_loaded():
+        tx.host.plane.unload()
+
+
+def stage(tx: Transaction) -> None:
+    """Fill the standby slot. Whoever was judged by it long ago has to be through first (I1)."""
+    plane, slot = tx.host.plane, tx.observed.standby
+    tx.standby_before = read_slot(plane, slot)
+    plane.wait_for_readers()
+    tx.staged = staging.stage(plane, slot, tx.desired.contents, tx.generation)
+
+
+def unstage(tx: Transaction) -> None:
+    """Give the standby slot back what it held, the policy one could have gone back to.
+
+    Not when packets were judged by the new generation: sessions remember its number, so it stays taken.
+    """
+    before = tx.standby_before
+    if before and not tx.flipped:
+        staging.stage(tx.host.plane, tx.observed.standby, before, before.config.generation)
+
+
+def verify(tx: Transaction) -> None:
+    """Read the standby slot back, whole (I2)."""
+    staging.verify(tx.host.plane, tx.observed.standby, tx.desired.contents, tx.generation)
+
+
+def note(tx: Transaction) -> None:
+    """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
+    tx.host.store.write_note(_note(tx))
+
+
+def forget(tx: Transaction) -> None:
+    """Take `note` back."""
+    if not tx.flipped:
+        tx.host.store.remove_note(tx.generation)
+
+
+def attach(tx: Transaction) -> None:
+    """Attach where the program isn't yet: still the old policy there, or none.
+
+    Before the switch, because an attachment can fail for many reasons and a store for none.
+    """
+    tx.host.plane.attach(tx.plan.attach)
+
+
+def detach(tx: Transaction) -> None:
+    """Take `attach` back."""
+    added = {attachment.interface for attachment in tx.plan.attach}
+    present = [it.interface for it in tx.host.plane.attachments() if it.interface in added]
+    if present:
+        tx.host.plane.detach(present)
+
+
+def flip(tx: Transaction) -> None:
+    """Switch to the new generation with one store (I1)."""
+    tx.flipped = True
+    tx.host.plane.write_root(Root(tx.generation))
+
+
+def flip_back(tx: Transaction) -> None:
+    """Switch back to the root word as it was."""
+    tx.host.plane.write_root(tx.observed.root)
+    tx.host.plane.wait_for_readers()
+
+
+def wait(tx: Transaction) -> None:
+    """Wait until no packet is judged by the old generation any more (I1)."""
+    tx.host.plane.wait_for_readers()
+
+
+def record(tx: Transaction) -> None:
+    """Write down what is in force now, and that it was done."""
+    store, known = tx.host.store, tx.known
+    if tx.plan.is_empty and _is_recorded(tx):
+        return
+    if tx.plan.replaces_policy:
+        store.write_state(State(_applied(tx), known.applied))
+    else:
+        store.write_note(_note(tx))
+        store.write_state(State(_applied(tx), known.state.previous))
+    outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE
+    store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx.plan)))
+    store.prune()
+
+
+def history_entry(
+    tx: Transaction, outcome: Outcome, desired: Desired | None, generation: int, detail: str
+) -> HistoryEntry:
+    """Return a line for the history; the generation is the one in force afterwards."""
+    return HistoryEntry(
+        at=tx.host.now(),
+        who=tx.request.operator.who,
+        operation=Operation.APPLY,
+        outcome=outcome,
+        generation=generation,
+        revision=desired.revision if desired else None,
+        digest=desired.contents.config.digest if desired else b"",
+        duration_ms=tx.duration_ms(),
+        detail=detail,
+    )
+
+
+def _is_recorded(tx: Transaction) -> bool:
+    """Say whether what is recorded of the generation in force is what would be recorded now."""
+    known, desired = tx.known, tx.desired
+    return (
+        known.applied is not None
+        and known.applied == known.state.current
+        and known.note is not None
+        and (known.note.revision, known.note.names) == (desired.revision, desired.names)
+    )
+
+
+def _note(tx: Transaction) -> GenerationNote:
+    desired = tx.desired
+    return GenerationNote(
+        tx.generation, desired.contents.config.digest, desired.revision, tx.host.now(), desired.names
+    )
+
+
+def _applied(tx: Transaction) -> Applied:
+    desired = tx.desired
+    return Applied(
+        tx.generation,
+        desired.contents.config.digest,
+        desired.revision,
+        tx.host.now(),
+        tx.request.operator.who,
+        Operation.APPLY,
+    )
+
+
+def _detail(plan: Plan) -> str:
+    """Return what was done, in one line."""
+    totals = [sum(column) for column in zip(*plan.counts().values(), strict=True)]
+    parts = [f"entries: {totals[0]} created, {totals[1]} updated, {totals[2]} deleted"]
+    if plan.default:
+        parts.append("another default")
+    if plan.attach:
+        parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))
+    return "nothing changed in the kernel" if plan.is_empty else "; ".join(parts)

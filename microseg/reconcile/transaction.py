@@ -1,0 +1,144 @@
+"""What an apply is given, what it learns on its way, and what it hands back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from microseg.reconcile.dataplane import Attachment, Sizing
+from microseg.reconcile.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from microseg.abi import PolicyMap, SlotContents
+    from microseg.reconcile.dataplane import DataPlane, Hook
+    from microseg.reconcile.desired import Desired
+    from microseg.reconcile.known import Known
+    from microseg.reconcile.observed import Observed
+    from microseg.reconcile.plan import Plan
+    from microseg.reconcile.state import StateStore
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One instance of microseg.
+
+    Attributes:
+        plane: its kernel side.
+        store: its state directory.
+        run_dir: where its lock is.
+        now: the time, UTC.
+
+    """
+
+    plane: DataPlane
+    store: StateStore
+    run_dir: Path
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who asks.
+
+    Attributes:
+        who: user, for the history.
+        command: command line, for others who wait for the lock.
+        lock_timeout_s: how long to wait for others.
+
+    """
+
+    who: str
+    command: str
+    lock_timeout_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        compile: makes the desired contents, given how many entries fit each map. Raises PolicyError.
+        operator: who asks.
+        interfaces: where to attach, besides where the program is attached already.
+        hook: how; None: as the kernel prefers.
+        sizing: capacities of maps that have to be made.
+        allow_failing_tests: apply although the policy's own tests fail.
+
+    """
+
+    compile: Callable[[Mapping[PolicyMap, int]], Desired]
+    operator: Operator
+    interfaces: tuple[str, ...] = ()
+    hook: Hook | None = None
+    sizing: Sizing = field(default_factory=Sizing)
+    allow_failing_tests: bool = False
+
+
+@dataclass(slots=True)
+class Transaction:
+    """The steps' common ground. A field without a value is set by the step that is named."""
+
+    host: Host
+    request: Request
+    lock: Lock = field(init=False)
+    began: float = field(init=False)
+    warnings: list[str] = field(default_factory=list)
+    flipped: bool = False
+
+    observed: Observed = field(init=False)  # read
+    live: SlotContents = field(init=False)  # read
+    known: Known = field(init=False)  # read
+    desired: Desired = field(init=False)  # compile
+    plan: Plan = field(init=False)  # compile
+    generation: int = field(init=False)  # compile: the one in force afterwards
+    standby_before: SlotContents | None = None  # stage
+    staged: int = 0
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        operator = self.request.operator
+        self.lock = Lock(self.host.run_dir, operator.command, operator.lock_timeout_s)
+
+    def capacities(self) -> Mapping[PolicyMap, int]:
+        """Return how many entries fit each map: of the maps there are, or of those that would be made."""
+        return self.observed.capacities if self.observed.loaded else self.request.sizing.policy_capacities()
+
+    def wanted(self) -> tuple[Attachment, ...]:
+        """Return where the program is to be attached."""
+        hook = self.request.hook or self.host.plane.preferred_hook()
+        return tuple(Attachment(name, hook) for name in sorted(set(self.request.interfaces)))
+
+    def duration_ms(self) -> int:
+        """Return the time since the beginning."""
+        return round((time.monotonic() - self.began) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an apply did.
+
+    Attributes:
+        plan: what there was to do.
+        desired: what it was made from.
+        known: what was in force before.
+        generation: in force now.
+        staged: entries written to or deleted from the standby slot.
+        can_roll_back: the slot that was live is whole and can be gone back to.
+        duration_ms: in all.
+        warnings: about the environment, for people.
+
+    """
+
+    plan: Plan
+    desired: Desired
+    known: Known
+    generation: int
+    staged: int
+    can_roll_back: bool
+    duration_ms: int
+    warnings: tuple[str, ...]
