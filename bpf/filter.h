@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The hot path: parse, find the session, count, pass. Everything else goes on in judge.h. */
+#ifndef MICROSEG_FILTER_H
+#define MICROSEG_FILTER_H
+
+#include "scratch.h"
+#include "session.h"
+
+/* Read the word once and return the generation in force (I1); past the deadline it is the other slot's. */
+ms_inline __u32 ms_generation(void)
+{
+	int zero = 0, other;
+	__u64 *word = policy_root.lookup(&zero), root;
+	struct ms_slot_config *previous;
+	__u32 deadline;
+
+	if (!word)
+		return 0;
+	root = *(volatile __u64 *)word;
+	deadline = root >> 32;
+	if (!deadline || ms_boot_s() < deadline)
+		return root;
+	other = !(root & 1);
+	previous = slot_config.lookup(&other);
+	return previous ? previous->generation : 0;
+}
+
+/* Hand the packet over. Returns only when the tail call fails, which drops it (I6). */
+ms_inline void ms_hand_over(struct __sk_buff *skb, struct ms_scratch *scratch, const struct ms_packet *packet,
+			    const int direction)
+{
+	scratch->packet = *packet;
+	scratch->direction = direction;
+	scratch->known = scratch->adopt = scratch->attempt = scratch->report = scratch->judged = 0;
+	jumps.call(skb, MS_JUMP_JUDGE);
+}
+
+/* The filter: what to return to the kernel for this frame. */
+ms_inline int ms_filter(struct __sk_buff *skb, const int direction, const int link)
+{
+	struct ms_packet packet = {};
+	struct ms_session *session;
+	int zero = 0;
+	struct ms_stats *counts = stats.lookup(&zero);
+	struct ms_scratch *rest;
+	__u32 generation, outcome;
+	__u64 now;
+
+	if (!counts)
+		return TC_ACT_SHOT;
+	generation = ms_generation();
+	if (!generation) {
+		counts->outcome[MS_PASS_NO_POLICY]++;
+		return TC_ACT_UNSPEC;
+	}
+	now = bpf_jiffies64();
+	outcome = ms_parse(skb, &packet, link);
+	if (!outcome && packet.kind != MS_KIND_MESSAGE) {
+		session = ms_session_find(&packet);
+		if (session && ms_session_steady(session, &packet, generation, now)) {
+			ms_session_count(session, &packet, now);
+			counts->outcome[MS_PASS_SESSION]++;
+			return TC_ACT_UNSPEC;
+		}
+	}
+	rest = scratch.lookup(&zero);
+	if (rest) {
+		rest->probe = 0;
+		rest->now = now;
+		rest->generation = generation;
+		rest->outcome = outcome;
+		ms_hand_over(skb, rest, &packet, direction);
+	}
+	counts->outcome[MS_DROP_INTERNAL]++;
+	return TC_ACT_SHOT;
+}
+
+/*
+ * A question of user space, through PROG_TEST_RUN only: what would the policy of generation `mark` say about this
+ * frame? Touches nothing. `priority` is a nonce; the answer is in cb, see ms_answer().
+ */
+ms_inline int ms_ask_policy(struct __sk_buff *skb, const int link)
+{
+	struct ms_packet packet = {};
+	__u32 outcome = ms_parse(skb, &packet, link);
+	int zero = 0;
+	struct ms_scratch *rest = scratch.lookup(&zero);
+
+	if (!rest)
+		return TC_ACT_SHOT;
+	rest->outcome = outcome;
+	rest->probe = 1;
+	rest->generation = skb->mark;
+	rest->now = skb->priority;
+	ms_hand_over(skb, rest, &packet, MS_DIRECTION_INGRESS);
+	return TC_ACT_SHOT;
+}
+
+#endif
