@@ -31,7 +31,7 @@ has_headers() {
         compgen -G '/usr/src/linux-headers-*/include/generated/autoconf.h' >/dev/null
 }
 
-apt_knows() { apt-cache --quiet=0 policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+apt_knows() { [[ "$(LC_ALL=C apt-cache policy "$1" 2>/dev/null)" == *"Candidate: "[^\(]* ]]; }
 
 # bcc compiles against any recent kernel's headers: best those of the running one, else the distribution's newest.
 headers_package() {
@@ -92,6 +92,7 @@ apt_names() {
     done
 }
 
+# shellcheck disable=SC2086 # names are one word each
 install_packages() {
     local missing names
     command -v dpkg-query >/dev/null || fail "this sets up Debian 12 or newer. Elsewhere, install by hand: $*"
