@@ -84,8 +84,12 @@ struct ms_key4 {
 	__u8 zero[3];
 };
 
+struct ms_address6 {
+	__be32 word[4];
+};
+
 struct ms_key6 {
-	__be32 address[2][4];
+	struct ms_address6 address[2];
 	__be16 port[2];
 	__u8 protocol;
 	__u8 zero[3];

@@ -43,8 +43,8 @@ ms_inline void ms_event_endpoints(struct ms_event *event, const struct ms_packet
 		event->source_port = source ? packet->key4.port[1] : packet->key4.port[0];
 		event->destination_port = source ? packet->key4.port[0] : packet->key4.port[1];
 	} else if (packet->family == 6) {
-		__builtin_memcpy(event->source, packet->key6.address[source ? 1 : 0], 16);
-		__builtin_memcpy(event->destination, packet->key6.address[source ? 0 : 1], 16);
+		__builtin_memcpy(event->source, source ? &packet->key6.address[1] : &packet->key6.address[0], 16);
+		__builtin_memcpy(event->destination, source ? &packet->key6.address[0] : &packet->key6.address[1], 16);
 		event->source_port = source ? packet->key6.port[1] : packet->key6.port[0];
 		event->destination_port = source ? packet->key6.port[0] : packet->key6.port[1];
 	}

@@ -34,3 +34,13 @@ int ms_probe(struct __sk_buff *skb)
 {
 	return ms_ask_policy(skb, MS_LINK_ETHERNET);
 }
+
+/* For PROG_TEST_RUN: the clock of last_seen, which user space has no other way to read. cb = jiffies, low and high. */
+int ms_clock(struct __sk_buff *skb)
+{
+	__u64 now = bpf_jiffies64();
+
+	skb->cb[0] = now;
+	skb->cb[1] = now >> 32;
+	return TC_ACT_UNSPEC;
+}

@@ -323,8 +323,8 @@ ms_inline __u32 ms_parse_ipv6(struct __sk_buff *skb, struct ms_packet *packet, _
 	packet->protocol = bpf_ntohl(ip[1]) >> 8;
 	packet->hop_limit = bpf_ntohl(ip[1]);
 	ms_order6(packet, ip + 2, ip + 6);
-	__builtin_memcpy(packet->key6.address[0], packet->reversed ? ip + 6 : ip + 2, 16);
-	__builtin_memcpy(packet->key6.address[1], packet->reversed ? ip + 2 : ip + 6, 16);
+	__builtin_memcpy(&packet->key6.address[0], packet->reversed ? ip + 6 : ip + 2, 16);
+	__builtin_memcpy(&packet->key6.address[1], packet->reversed ? ip + 2 : ip + 6, 16);
 	at.offset = offset + 40;
 	at.length = payload;
 	outcome = ms_skip_extensions(skb, packet, &at);

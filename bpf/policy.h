@@ -16,7 +16,7 @@ ms_inline struct ms_set_list *ms_sets_of(const struct ms_packet *packet, __u32 s
 	} else {
 		struct ms_ipcache6_key key = {.prefix_bits = 128};
 
-		__builtin_memcpy(key.address, second ? packet->key6.address[1] : packet->key6.address[0], 16);
+		__builtin_memcpy(key.address, second ? &packet->key6.address[1] : &packet->key6.address[0], 16);
 		return slot ? ipcache6_b.lookup(&key) : ipcache6_a.lookup(&key);
 	}
 }

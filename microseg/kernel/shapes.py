@@ -1,0 +1,88 @@
+"""Which maps there are, and of what shape: the loader makes them so and refuses pinned ones that differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from microseg import abi, abi_flow, abi_outcome, abi_session
+from microseg.abi import PolicyMap
+from microseg.kernel.bpf import MapInfo, MapType
+
+if TYPE_CHECKING:
+    from microseg.reconcile.dataplane import Sizing
+
+_NO_PREALLOC = 1
+_MMAPABLE = 1 << 10
+
+EVENT_BUFFER_BYTES = 1 << 20
+"""Ring buffer of flow_events: a power of two and a multiple of the page size."""
+
+OPENING_SHARE = 4
+"""One opening session is kept for so many sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapShape:
+    """Type, sizes in bytes (value of one CPU), capacity and flags of a map."""
+
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int = 0
+
+    @classmethod
+    def of(cls, info: MapInfo) -> MapShape:
+        """Return the shape of a map that exists."""
+        return cls(info.type, info.key_size, info.value_size, info.max_entries, info.flags)
+
+    def __str__(self) -> str:
+        sizes = f"key {self.key_size} bytes, value {self.value_size} bytes"
+        kind = MapType(self.type).name.lower() if self.type in set(MapType) else f"type {self.type}"
+        return f"{kind}, {sizes}, {self.max_entries} entries, flags {self.flags:#x}"
+
+    def as_json(self) -> dict[str, int]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
+    """Return every pinned map by name."""
+    key4, key6 = abi_session.SESSION_KEY4_SIZE, abi_session.SESSION_KEY6_SIZE
+    session, opening = sizing.sessions, max(sizing.sessions // OPENING_SHARE, 1024)
+    session_size = abi_session.SESSION_SIZE
+    return _policy_shapes(sizing) | {
+        "slot_config": MapShape(MapType.ARRAY, 4, abi.SLOT_CONFIG_SIZE, abi.SLOTS),
+        "policy_root": MapShape(MapType.ARRAY, 4, abi.ROOT_SIZE, 1, _MMAPABLE),
+        "config": MapShape(MapType.ARRAY, 4, abi_flow.SETTINGS_SIZE, 1),
+        "session4": MapShape(MapType.LRU_HASH, key4, session_size, session),
+        "session6": MapShape(MapType.LRU_HASH, key6, session_size, session),
+        "opening4": MapShape(MapType.LRU_HASH, key4, session_size, opening),
+        "opening6": MapShape(MapType.LRU_HASH, key6, session_size, opening),
+        "stats": MapShape(MapType.PERCPU_ARRAY, 4, abi_flow.STATS_SIZE, 1),
+        "rule_counters": MapShape(
+            MapType.PERCPU_HASH, 4, abi_flow.RULE_COUNT_SIZE, sizing.rule_counters, _NO_PREALLOC
+        ),
+        "flow_events": MapShape(MapType.RINGBUF, 0, 0, EVENT_BUFFER_BYTES),
+    }
+
+
+def _policy_shapes(sizing: Sizing) -> dict[str, MapShape]:
+    shapes: dict[str, MapShape] = {}
+    for name, capacity in sizing.policy_capacities().items():
+        type_ = MapType.HASH if name is PolicyMap.POLICY else MapType.LPM_TRIE
+        shape = MapShape(type_, abi.KEY_SIZES[name], abi.VALUE_SIZES[name], capacity, _NO_PREALLOC)
+        shapes |= {name.in_slot(slot): shape for slot in range(abi.SLOTS)}
+    return shapes
+
+
+def c_constants(shapes: dict[str, MapShape]) -> dict[str, int]:
+    """Return every constant of the C side: layouts, enums and capacities."""
+    capacities = {
+        f"MS_ENTRIES_{name.upper().removesuffix('_A')}": shape.max_entries
+        for name, shape in shapes.items()
+        if not name.endswith("_b")
+    }
+    modules = (abi, abi_flow, abi_outcome, abi_session)
+    return {name: value for module in modules for name, value in module.c_constants().items()} | capacities
