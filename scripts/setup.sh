@@ -138,6 +138,9 @@ mount_bpffs() {
     mount -t bpf bpf "$BPFFS" || fail "$BPFFS can't be mounted: is this a container without CAP_SYS_ADMIN?"
 }
 
+# Sourced: only the functions are wanted.
+[[ "${BASH_SOURCE[0]}" == "$0" ]] || return 0
+
 case "${1-}" in
 python)
     install_packages "${PYTHON_PACKAGES[@]}"

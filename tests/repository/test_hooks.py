@@ -1,0 +1,44 @@
+"""The hooks offered to policy repositories, and our own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tree import text_of
+
+# https://pre-commit.com/#creating-new-hooks: these are required of every hook.
+REQUIRED = {"id", "name", "entry", "language"}
+
+
+def hooks_offered() -> list[dict[str, Any]]:
+    return list(yaml.safe_load(text_of(Path(".pre-commit-hooks.yaml"))))
+
+
+def hooks_of_ours() -> list[dict[str, Any]]:
+    configuration = yaml.safe_load(text_of(Path(".pre-commit-config.yaml")))
+    return [hook for repository in configuration["repos"] for hook in repository["hooks"]]
+
+
+def test_every_hook_is_complete_and_named_once() -> None:
+    for hooks in (hooks_offered(), hooks_of_ours()):
+        assert hooks
+        assert all(set(hook) >= REQUIRED for hook in hooks)
+        assert len({hook["id"] for hook in hooks}) == len(hooks)
+        assert all(re.compile(hook["files"]) for hook in hooks)
+
+
+def test_the_offered_hooks_look_at_policies_and_install_the_package() -> None:
+    for hook in hooks_offered():
+        assert hook["language"] == "python"
+        assert hook["entry"].split()[0] == "microseg"
+        assert re.search(hook["files"], "policies.d/shop.mseg")
+
+
+def test_our_hooks_are_make_targets() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of(Path("Makefile")), re.MULTILINE))
+    for hook in hooks_of_ours():
+        assert hook["entry"].split()[0] == "make"
+        assert hook["entry"].split()[-1] in targets
