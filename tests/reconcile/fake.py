@@ -1,0 +1,176 @@
+"""A kernel in memory that keeps the protocol's promises, counts its calls, and fails when told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+from microseg.reconcile.dataplane import (
+    Attachment,
+    Hook,
+    InterfaceMissingError,
+    KernelError,
+    RuleCount,
+    Sizing,
+)
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+class When(Enum):
+    """Whether a failing call has its effect nevertheless."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+INJECTED = KernelError("injected", advice="nothing, it's a test")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The number of the call that fails, from 0."""
+
+    call: int
+    when: When = When.BEFORE
+    error: BaseException = INJECTED
+
+
+Method = Callable[Concatenate["FakeDataPlane", Arguments], Answer]
+
+
+def counted(method: Method[Arguments, Answer]) -> Method[Arguments, Answer]:
+    def call(self: FakeDataPlane, *arguments: Arguments.args, **options: Arguments.kwargs) -> Answer:
+        number = len(self.calls)
+        self.calls.append(method.__name__)
+        faults = [fault for fault in self.faults if fault.call == number]
+        for fault in faults:
+            if fault.when is When.BEFORE:
+                raise fault.error
+        answer = method(self, *arguments, **options)
+        for fault in faults:
+            raise fault.error
+        return answer
+
+    return update_wrapper(call, method)  # type: ignore[return-value]  # positional self, as every method's
+
+
+class FakeDataPlane:
+    """Two slots of dictionaries."""
+
+    def __init__(self, interfaces: Sequence[str] = ("eth0", "eth1")) -> None:
+        self.calls: list[str] = []
+        self.faults: list[Fault] = []
+        self.interfaces = set(interfaces)
+        self.boot_s = 1000
+        self.counts: dict[int, RuleCount] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self.loaded = False
+        self.sizing = Sizing()
+        self.root = Root()
+        self.configs = [SlotConfig(), SlotConfig()]
+        self.maps: dict[tuple[int, PolicyMap], Entries] = {
+            (slot, name): {} for slot in range(2) for name in PolicyMap
+        }
+        self.attached: dict[str, Hook] = {}
+
+    def enforced(self) -> dict[str, Any]:
+        """Return all that decides about packets, as a copy."""
+        live = self.live_generation() & 1
+        return {
+            "root": self.root,
+            "config": self.configs[live] if self.live_generation() else None,
+            "maps": {name: dict(self.maps[live, name]) for name in PolicyMap if self.live_generation()},
+            "attached": dict(self.attached),
+        }
+
+    def live_generation(self) -> int:
+        if 0 < self.root.deadline_s <= self.boot_s:
+            return self.configs[1 - self.root.slot].generation
+        return self.root.generation
+
+    @counted
+    def preferred_hook(self) -> Hook:
+        return Hook.TCX
+
+    @counted
+    def is_loaded(self) -> bool:
+        return self.loaded
+
+    @counted
+    def load(self, sizing: Sizing) -> None:
+        self.loaded = True
+        self.sizing = sizing
+
+    @counted
+    def unload(self) -> None:
+        self._forget()
+
+    @counted
+    def attachments(self) -> tuple[Attachment, ...]:
+        return tuple(Attachment(name, hook) for name, hook in sorted(self.attached.items()))
+
+    @counted
+    def attach(self, wanted: Sequence[Attachment]) -> None:
+        for attachment in wanted:
+            if attachment.interface not in self.interfaces:
+                raise InterfaceMissingError(f"there is no interface {attachment.interface}")
+        self.attached |= {attachment.interface: attachment.hook for attachment in wanted}
+
+    @counted
+    def detach(self, interfaces: Sequence[str]) -> None:
+        for name in interfaces:
+            del self.attached[name]
+
+    @counted
+    def capacities(self) -> Mapping[PolicyMap, int]:
+        return self.sizing.policy_capacities()
+
+    @counted
+    def read_root(self) -> Root:
+        return self.root
+
+    @counted
+    def write_root(self, root: Root) -> None:
+        self.root = root
+
+    @counted
+    def read_config(self, slot: int) -> SlotConfig:
+        return self.configs[slot]
+
+    @counted
+    def write_config(self, slot: int, config: SlotConfig) -> None:
+        assert slot != self.live_generation() & 1 or not self.live_generation(), "only the standby slot"
+        self.configs[slot] = config
+
+    @counted
+    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
+        return dict(self.maps[slot, name])
+
+    @counted
+    def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:
+        assert slot != self.live_generation() & 1 or not self.live_generation(), "only the standby slot"
+        entries = self.maps[slot, name]
+        for key in deletions:
+            del entries[key]
+        entries |= upserts
+        assert len(entries) <= self.sizing.policy_capacities()[name], "the guard should have refused"
+
+    @counted
+    def wait_for_readers(self) -> None:
+        pass
+
+    @counted
+    def rule_counts(self) -> Mapping[int, RuleCount]:
+        return dict(self.counts)
+
+    @counted
+    def boot_time_s(self) -> int:
+        return self.boot_s

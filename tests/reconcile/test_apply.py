@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reconcile.fake import FakeDataPlane, Fault, When
+from reconcile.worlds import OPERATOR, contents_of, host_of, policy, request_for
+
+from microseg.abi import NO_DIGEST, PolicyMap, Root, SlotConfig
+from microseg.diagnostics import Code, Diagnostic
+from microseg.reconcile.apply import STEPS, StepName, apply, propose
+from microseg.reconcile.dataplane import Hook, KernelError, Sizing
+from microseg.reconcile.desired import Desired
+from microseg.reconcile.errors import (
+    ApplyError,
+    CapacityError,
+    GuardError,
+    NoInterfaceError,
+    PolicyError,
+)
+from microseg.reconcile.observed import read_slot
+from microseg.reconcile.records import Names, Operation, Outcome
+from microseg.reconcile.revision import Revision
+from microseg.reconcile.rollback import roll_back
+from microseg.reconcile.transaction import Request
+from microseg.source import Span
+
+WRITING = {"load", "unload", "attach", "detach", "write_root", "write_config", "write_entries"}
+
+
+@pytest.fixture
+def plane() -> FakeDataPlane:
+    return FakeDataPlane()
+
+
+def live_maps(plane: FakeDataPlane) -> dict[PolicyMap, dict[bytes, bytes]]:
+    return {name: plane.maps[plane.live_generation() & 1, name] for name in PolicyMap}
+
+
+def test_the_first_apply_loads_attaches_and_switches(plane: FakeDataPlane, tmp_path: Path) -> None:
+    result = apply(host_of(plane, tmp_path), request_for(policy(1), ["eth1", "eth0"]))
+
+    assert plane.root == Root(1)
+    assert live_maps(plane) == policy(1).contents.maps
+    assert plane.configs[1] == replace(policy(1).contents.config, generation=1)
+    assert plane.attached == {"eth0": Hook.TCX, "eth1": Hook.TCX}
+    assert result.generation == 1
+    assert not result.can_roll_back
+
+
+def test_the_policy_is_staged_and_read_back_before_anything_is_attached_or_switched(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    apply(host_of(plane, tmp_path), request_for(policy(1)))
+
+    calls = plane.calls
+    last_read = max(i for i, name in enumerate(calls) if name == "read_entries")
+    last_write = max(i for i, name in enumerate(calls) if name == "write_entries")
+    assert last_write < last_read < calls.index("attach") < calls.index("write_root")
+    assert calls.index("write_root") < len(calls) - 1 - calls[::-1].index("wait_for_readers")
+
+
+def test_a_change_goes_to_the_other_slot_and_leaves_the_old_one_whole(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    result = apply(host, request_for(policy(2)))
+
+    assert plane.root == Root(2)
+    assert live_maps(plane) == policy(2).contents.maps
+    assert read_slot(plane, 1).maps == policy(1).contents.maps
+    assert result.can_roll_back
+    assert result.staged == policy(2).contents.entry_count()
+
+
+def test_only_differences_to_the_standby_slot_are_written(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    for number in (5, 5, 6):
+        apply(host, request_for(policy(number)))
+    staged = apply(host, request_for(policy(5))).staged
+    assert staged == 0, "the standby slot still held policy 5"
+
+
+def test_applying_the_same_again_changes_nothing(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    before = plane.enforced()
+    plane.calls.clear()
+
+    result = apply(host, request_for(policy(1)))
+
+    assert result.plan.is_empty
+    assert plane.enforced() == before
+    assert not set(plane.calls) & WRITING
+    assert [entry.outcome for entry in host.store.read_history()] == [Outcome.DONE]
+
+
+def test_a_new_revision_of_the_same_entries_is_recorded_without_touching_the_kernel(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    before = plane.enforced()
+    moved = replace(policy(1), revision=Revision("f" * 40, "a comment"))
+
+    assert apply(host, request_for(moved)).plan.is_empty
+
+    assert plane.enforced() == before
+    state = host.store.read_state()
+    assert state.current is not None
+    assert state.current.revision == moved.revision
+    note = host.store.read_note(1)
+    assert note is not None
+    assert note.revision == moved.revision
+    assert host.store.read_history()[-1].outcome is Outcome.UNCHANGED
+
+
+def test_an_apply_is_recorded(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    apply(host, request_for(policy(2)))
+
+    state = host.store.read_state()
+    assert state.current is not None
+    assert state.previous is not None
+    assert (state.current.generation, state.previous.generation) == (2, 1)
+    assert state.current.revision == policy(2).revision
+    note = host.store.read_note(2)
+    assert note is not None
+    assert note.names == policy(2).names
+    assert [(it.operation, it.outcome, it.generation) for it in host.store.read_history()] == [
+        (Operation.APPLY, Outcome.DONE, 1),
+        (Operation.APPLY, Outcome.DONE, 2),
+    ]
+
+
+def test_an_unconfirmed_apply_keeps_others_out(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    plane.root = Root(1, plane.boot_s + 30)
+    before = plane.enforced()
+
+    with pytest.raises(GuardError, match="another 30 s"):
+        apply(host, request_for(policy(2)))
+    assert plane.enforced() == before
+
+
+def test_after_the_deadline_the_other_slot_is_live_and_an_apply_goes_on_from_there(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    apply(host, request_for(policy(2)))
+    plane.root = Root(2, plane.boot_s)
+
+    result = apply(host, request_for(policy(3)))
+
+    assert result.plan.generation == 1
+    assert plane.root == Root(4)
+    assert live_maps(plane) == policy(3).contents.maps
+    assert read_slot(plane, 1).maps == policy(1).contents.maps
+
+
+def test_the_first_apply_of_all_needs_an_interface(plane: FakeDataPlane, tmp_path: Path) -> None:
+    with pytest.raises(NoInterfaceError):
+        apply(host_of(plane, tmp_path), request_for(policy(1), []))
+    assert not plane.loaded
+
+
+def test_a_policy_that_does_not_fit_is_refused_before_anything_is_loaded(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    desired = Desired(contents_of({PolicyMap.POLICY: dict.fromkeys(range(9), 1)}))
+    request = replace(request_for(desired), sizing=Sizing(rules=8))
+
+    with pytest.raises(CapacityError, match=r"MS403.*policy needs 9 entries and holds 8"):
+        apply(host_of(plane, tmp_path), request)
+    assert not plane.loaded
+
+
+def test_the_capacity_of_maps_that_exist_counts_not_the_configured_one(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, replace(request_for(policy(1)), sizing=Sizing(rules=8)))
+    before = plane.enforced()
+    seen: list[int] = []
+
+    def compile_large(capacities: object) -> Desired:
+        assert isinstance(capacities, dict)
+        seen.append(capacities[PolicyMap.POLICY])
+        return Desired(contents_of({PolicyMap.POLICY: dict.fromkeys(range(9), 1)}))
+
+    with pytest.raises(CapacityError):
+        apply(host, Request(compile_large, OPERATOR))
+    assert seen == [8]
+    assert plane.enforced() == before
+
+
+def test_failing_policy_tests_are_a_guard_with_its_own_flag(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    failure = Diagnostic.of(Code.FAILED_TEST, Span.of_file("a.mseg"), "it fails")
+    request = request_for(replace(policy(1), failures=(failure,)))
+
+    with pytest.raises(GuardError, match="it fails"):
+        apply(host, request)
+    assert not plane.loaded
+    apply(host, replace(request, allow_failing_tests=True))
+    assert plane.root == Root(1)
+
+
+def test_another_hook_for_an_attached_interface_is_refused(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+
+    with pytest.raises(GuardError, match="eth0 is attached by tcx"):
+        apply(host, replace(request_for(policy(2)), hook=Hook.CLSACT))
+    assert plane.root == Root(1)
+
+
+def test_a_wrong_policy_touches_nothing_and_is_in_the_history(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    before = plane.enforced()
+
+    def refuse(_: object) -> Desired:
+        raise PolicyError([], {})
+
+    with pytest.raises(PolicyError):
+        apply(host, Request(refuse, OPERATOR))
+
+    assert plane.enforced() == before
+    last = host.store.read_history()[-1]
+    assert (last.outcome, last.generation) == (Outcome.REFUSED, 1)
+
+
+def test_a_missing_interface_takes_the_whole_first_apply_back(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+
+    with pytest.raises(ApplyError, match="there is no interface eth9") as caught:
+        apply(host, request_for(policy(1), ["eth0", "eth9"]))
+
+    assert caught.value.step == "attach"
+    assert "no policy is in force" in caught.value.stands
+    assert not plane.loaded
+    assert plane.attached == {}
+    assert host.store.read_note(1) is None
+
+
+def test_a_missing_interface_leaves_the_policy_in_force(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    apply(host, request_for(policy(2)))
+    before = plane.enforced()
+    plane.calls.clear()
+
+    with pytest.raises(ApplyError) as caught:
+        apply(host, request_for(policy(3), ["eth9"]))
+
+    assert plane.enforced() == before
+    assert "write_root" not in plane.calls, "no packet was judged by the new policy for a moment"
+    assert "generation 2" in caught.value.stands
+    assert "policy 2" in caught.value.stands
+    assert roll_back(host, OPERATOR).generation == 1, "the way back still stands"
+
+
+@pytest.mark.parametrize("when", When)
+def test_a_failure_of_any_call_leaves_the_policy_in_force(when: When, tmp_path: Path) -> None:
+    probe = FakeDataPlane()
+    host = host_of(probe, tmp_path / "probe")
+    for number in (1, 2, 3):
+        probe.calls.clear()
+        apply(host, request_for(policy(number), ["eth0"] if number < 3 else ["eth0", "eth1"]))
+    total = len(probe.calls)
+    assert total > 20
+
+    for call in range(total):
+        plane = FakeDataPlane()
+        host = host_of(plane, tmp_path / f"{when.value}{call}")
+        apply(host, request_for(policy(1)))
+        apply(host, request_for(policy(2)))
+        before = plane.enforced()
+        standby = read_slot(plane, 1)
+        plane.calls.clear()
+        plane.faults = [Fault(call, when)]
+
+        with pytest.raises((ApplyError, KernelError)) as caught:
+            apply(host, request_for(policy(3), ["eth0", "eth1"]))
+
+        assert plane.enforced() == before, f"call {call}: {plane.calls[call]}"
+        if isinstance(caught.value, ApplyError):
+            assert caught.value.leftovers == ()
+        if "write_root" not in plane.calls:
+            assert read_slot(plane, 1) == standby
+        plane.faults = []
+        apply(host, request_for(policy(3), ["eth0", "eth1"]))
+        assert live_maps(plane) == policy(3).contents.maps
+
+
+@pytest.mark.parametrize("when", When)
+def test_a_failure_of_any_call_takes_the_first_apply_back(when: When, tmp_path: Path) -> None:
+    probe = FakeDataPlane()
+    apply(host_of(probe, tmp_path / "probe"), request_for(policy(1)))
+
+    for call in range(len(probe.calls)):
+        plane = FakeDataPlane()
+        host = host_of(plane, tmp_path / f"{when.value}{call}")
+        plane.faults = [Fault(call, when)]
+        with pytest.raises((ApplyError, KernelError)):
+            apply(host, request_for(policy(1)))
+        assert not plane.loaded, f"call {call}: {plane.calls[call]}"
+        assert plane.attached == {}
+        plane.faults = []
+        apply(host, request_for(policy(1)))
+        assert live_maps(plane) == policy(1).contents.maps
+
+
+@pytest.mark.parametrize("name", [step.name for step in STEPS if step.name is not StepName.LOAD])
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize(
+    "error", [KernelError("injected"), OSError(28, "No space left"), KeyboardInterrupt()]
+)
+def test_a_failure_of_any_step_leaves_the_policy_in_force(
+    name: StepName, when: When, error: BaseException, tmp_path: Path
+) -> None:
+    plane = FakeDataPlane()
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    before = plane.enforced()
+    step = next(step for step in STEPS if step.name is name)
+
+    def fail(tx: object) -> None:
+        if when is When.AFTER:
+            step.run(tx)  # type: ignore[arg-type]  # the transaction's type is the step's business
+        raise error
+
+    broken = replace(step, run=fail)
+    sequence = [broken if it.name is name else it for it in STEPS]
+    request = request_for(policy(2), ["eth0", "eth1"])
+
+    with pytest.raises((ApplyError, KernelError, OSError, KeyboardInterrupt)):
+        apply(host, request, sequence)
+
+    assert plane.enforced() == before
+    apply(host, request)
+    assert live_maps(plane) == policy(2).contents.maps
+
+
+def test_what_could_not_be_taken_back_is_told(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    plane.calls.clear()
+    apply(host, request_for(policy(2)))
+    flip = plane.calls.index("write_root")
+    plane.calls.clear()
+    plane.faults = [Fault(flip + 1), Fault(flip + 2)]
+
+    with pytest.raises(ApplyError) as caught:
+        apply(host, request_for(policy(3)))
+
+    assert caught.value.leftovers == ("flip: injected",)
+    assert "generation 3 is in force, not 2 as before" in caught.value.stands
+
+
+def test_a_slot_that_reads_back_differently_never_becomes_visible(tmp_path: Path) -> None:
+    class Forgetful(FakeDataPlane):
+        def write_entries(self, slot, name, upserts, deletions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            upserts = dict(list(upserts.items())[1:])
+            super().write_entries(slot, name, upserts, deletions)
+
+    plane = Forgetful()
+    with pytest.raises(ApplyError, match="2 entries of slot 1 read back differently") as caught:
+        apply(host_of(plane, tmp_path), request_for(policy(1)))
+    assert caught.value.step == "verify"
+    assert not plane.loaded
+
+
+def test_a_killed_staging_is_no_way_back(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    apply(host, request_for(policy(2)))
+    plane.write_config(
+        1, SlotConfig(3, digest=NO_DIGEST)
+    )  # as staging begins, and then the process is killed
+    plane.maps[1, PolicyMap.POLICY].popitem()
+
+    with pytest.raises(GuardError, match="holds no whole policy"):
+        roll_back(host, OPERATOR)
+    apply(host, request_for(policy(3)))
+    assert plane.root == Root(5)
+    assert live_maps(plane) == policy(3).contents.maps
+
+
+def test_a_generation_that_judged_packets_is_never_numbered_again(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    plane.calls.clear()
+    apply(host, request_for(policy(2)))
+    wait = plane.calls.index("write_root") + 1
+    plane.calls.clear()
+    plane.faults = [Fault(wait)]
+    with pytest.raises(ApplyError):
+        apply(host, request_for(policy(3)))
+    plane.faults = []
+
+    assert plane.root == Root(2)
+    assert apply(host, request_for(policy(4))).generation == 5, "3 was in force for a moment"
+
+
+def test_numbers_go_on_after_everything_was_unloaded(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    apply(host, request_for(policy(2)))
+    plane.unload()
+
+    assert apply(host, request_for(policy(1))).generation == 3
+
+
+def test_a_proposal_takes_no_lock_and_writes_nothing(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+
+    tx = propose(host, request_for(policy(1)))
+
+    assert not tx.plan.is_empty
+    assert tx.plan.load
+    assert list(tmp_path.iterdir()) == []
+    assert not plane.loaded
+
+
+def test_entries_altered_by_somebody_else_are_replaced(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    plane.maps[1, PolicyMap.POLICY].popitem()
+
+    result = apply(host, request_for(policy(1)))
+
+    assert len(result.plan.changes) == 1
+    assert live_maps(plane) == policy(1).contents.maps
+
+
+def test_names_of_a_generation_survive_a_crash_before_the_record(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    killed = [step for step in STEPS if step.name is not StepName.RECORD]
+    apply(host, request_for(policy(2)), killed)
+
+    known = propose(host, request_for(policy(2))).known
+
+    assert known.revision == policy(2).revision
+    assert known.names == policy(2).names
+    assert known.names != Names()
