@@ -4,7 +4,7 @@
     app 10.1.2.10 ----- host: forwards, and has the filter on its side of each cable
     db  10.1.3.10 ----/
 
-Even `host` is a namespace, so nothing of the machine that this runs on changes: no address, no route, no setting.
+Even `host` is a namespace, so that no address, route or setting of the machine this runs on changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ class Network:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def __enter__(self) -> Network:
+    def __enter__(self) -> Self:
         try:
             self._build()
         except BaseException:

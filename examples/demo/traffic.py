@@ -1,4 +1,4 @@
-"""Real sockets: servers that answer, questions that are answered or not, transfers that run until something stops them."""
+"""Real sockets: servers that answer, questions that are answered or not, transfers that go on and on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from examples.demo.network import Family, Network, Node, inside
 
@@ -44,7 +44,8 @@ class Flow:
     family: Family
 
     def __str__(self) -> str:
-        return f"{self.client.name:>3} -> {self.server.name:<3}  {self.transport.value}/{self.port:<5} {self.family}"
+        service = f"{self.transport.value}/{self.port}"
+        return f"{self.client.name:>3} -> {self.server.name:<3}  {service:<8}  {self.family}"
 
 
 class Traffic:
@@ -54,7 +55,7 @@ class Traffic:
         self._network = network
         self._open = contextlib.ExitStack()
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
