@@ -1,0 +1,309 @@
+"""Policy text of one commit, read from the object database; the only module that knows git.
+
+A commit is resolved once and its blobs are read from there, so what is compiled never depends on files that
+somebody is just writing.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from microseg.reconcile.revision import Revision
+from microseg.source import SourceError, checked_size, is_policy_path, normalize_path
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is told when it's needed, not at import
+
+from git import Repo
+from git.exc import GitCommandError, GitCommandNotFound, InvalidGitRepositoryError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAX_LINKS = 40
+"""Symbolic links followed for one path, as in the kernel."""
+
+HASH_LENGTHS = (40, 64)
+
+
+class GitError(Exception):
+    """Git can't answer; nothing was changed.
+
+    Attributes:
+        message: what is wrong, in one line.
+        advice: what to type next; may be empty.
+
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class NotARepositoryError(GitError):
+    """The policy directory isn't in a git repository."""
+
+
+class UnknownRevisionError(GitError):
+    """There is no such commit."""
+
+
+class DubiousOwnershipError(GitError):
+    """Git refuses to read a repository of another user."""
+
+
+class GitMissingError(GitError):
+    """The program git isn't installed."""
+
+
+class NoPolicyDirectoryError(GitError):
+    """The commit doesn't have the policy directory."""
+
+
+class _Kind(Enum):
+    """What a tree entry is; the value is its mode in git."""
+
+    FILE = "100644"
+    EXECUTABLE = "100755"
+    LINK = "120000"
+    SUBMODULE = "160000"
+
+
+class _Entry(NamedTuple):
+    kind: _Kind
+    name: str
+    """The object's name, in hexadecimal."""
+
+
+class GitTree:
+    """The policy directory in one commit; a SourceTree and a context manager."""
+
+    def __init__(self, repo: Repo, revision: Revision, entries: dict[str, _Entry]) -> None:
+        self.revision = revision
+        self._repo = repo
+        self._entries = entries
+
+    def policy_paths(self) -> list[str]:
+        """Return the relative paths of all policy files, sorted; hidden files and folders are skipped."""
+        return sorted(
+            path
+            for path, entry in self._entries.items()
+            if is_policy_path(path) and entry.kind is not _Kind.SUBMODULE
+        )
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content; raises SourceError for whatever isn't a file inside the directory."""
+        real = self._resolve(path)
+        entry = self._entries.get(real)
+        if entry is None:
+            folder = any(other.startswith(f"{real}/") for other in self._entries)
+            raise SourceError(path, "not a regular file" if folder or not real else "no such file")
+        if entry.kind is _Kind.SUBMODULE:
+            raise SourceError(path, "not a regular file")
+        return checked_size(path, self._blob(entry))
+
+    def close(self) -> None:
+        """End the git processes that serve this tree."""
+        self._repo.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _blob(self, entry: _Entry) -> bytes:
+        content: bytes = self._repo.odb.stream(bytes.fromhex(entry.name)).read()
+        return content
+
+    def _resolve(self, path: str) -> str:
+        """Follow symbolic links in every part of a path; raises SourceError when they lead outside."""
+        pending = normalize_path(path).split("/")
+        done: list[str] = []
+        links = 0
+        while pending:
+            part = pending.pop(0)
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not done:
+                    raise SourceError(path, "a symbolic link that leads outside the policy directory")
+                done.pop()
+                continue
+            entry = self._entries.get("/".join((*done, part)))
+            if entry is None or entry.kind is not _Kind.LINK:
+                done.append(part)
+                continue
+            links += 1
+            pending = [*self._target(path, entry, links), *pending]
+        return "/".join(done)
+
+    def _target(self, path: str, entry: _Entry, links: int) -> list[str]:
+        if links > MAX_LINKS:
+            raise SourceError(path, "too many levels of symbolic links")
+        target = os.fsdecode(self._blob(entry))
+        if target.startswith("/"):
+            raise SourceError(path, "a symbolic link that leads outside the policy directory")
+        return target.split("/")
+
+
+def open_revision(policy_dir: Path, revision: str) -> GitTree:
+    """Return the policy directory as it is in a commit.
+
+    Args:
+        policy_dir: inside the work tree; it need not exist there any more.
+        revision: whatever names a commit: a branch, a tag, a hash, HEAD~2.
+
+    Raises:
+        NotARepositoryError, UnknownRevisionError, NoPolicyDirectoryError: it isn't there.
+        DubiousOwnershipError, GitMissingError: git refuses or is missing.
+
+    """
+    repo, prefix = _open(policy_dir)
+    try:
+        commit = _existing_commit(repo, revision)
+        return GitTree(repo, Revision(commit, _subject(repo, commit)), _entries(repo, commit, prefix))
+    except BaseException:
+        repo.close()
+        raise
+
+
+def describe_directory(policy_dir: Path) -> Revision | None:
+    """Return the commit that is checked out, dirty when the policy directory differs from it.
+
+    None when the directory isn't in a repository, or the repository has no commit yet.
+
+    Raises:
+        DubiousOwnershipError, GitMissingError: git refuses or is missing.
+
+    """
+    try:
+        repo, prefix = _open(policy_dir)
+    except NotARepositoryError:
+        return None
+    with repo:
+        commit = _commit(repo, "HEAD")
+        if commit is None:
+            return None
+        return Revision(commit, _subject(repo, commit), _is_dirty(repo, prefix))
+
+
+def _open(policy_dir: Path) -> tuple[Repo, str]:
+    """Return the repository and the policy directory's path in it (empty: its top)."""
+    real = policy_dir.resolve()
+    start = next(folder for folder in (real, *real.parents) if folder.is_dir())
+    try:
+        repo = Repo(start, search_parent_directories=True, expand_vars=False)
+    except InvalidGitRepositoryError as error:
+        raise NotARepositoryError(
+            f"{policy_dir} is not in a git repository", advice=f"git init {policy_dir}"
+        ) from error
+    if repo.working_tree_dir is None:
+        repo.close()
+        raise NotARepositoryError(f"{policy_dir} is in a bare repository, which has no policy directory")
+    top = Path(repo.working_tree_dir).resolve()
+    try:
+        _check_access(repo, top)
+    except BaseException:
+        repo.close()
+        raise
+    prefix = real.relative_to(top).as_posix()
+    return repo, "" if prefix == "." else prefix
+
+
+def _check_access(repo: Repo, top: Path) -> None:
+    """Let git say whether it reads this repository at all; it refuses those of other users."""
+    try:
+        repo.git.rev_parse("--git-dir")
+    except GitCommandNotFound as error:
+        raise GitMissingError("the program git isn't installed", advice="apt install git") from error
+    except GitCommandError as error:
+        if {top.stat().st_uid, Path(repo.git_dir).stat().st_uid} - _own_ids():
+            raise DubiousOwnershipError(
+                f"the repository {top} belongs to another user, and git refuses to read it",
+                advice=f"if you trust it: git config --global --add safe.directory {top}",
+            ) from error
+        raise GitError(f"git can't read the repository {top}: {_last_line(error)}") from error
+
+
+def _own_ids() -> set[int]:
+    """Return the users whose repositories git reads: ours, and under sudo the user's who called it."""
+    sudo = os.environ.get("SUDO_UID", "")
+    return {os.geteuid(), int(sudo)} if os.geteuid() == 0 and sudo.isdecimal() else {os.geteuid()}
+
+
+def _commit(repo: Repo, revision: str) -> str | None:
+    """Return the full name of a commit, None when there is none. The text can't become an option."""
+    if not revision or "\0" in revision:
+        return None
+    try:
+        name = repo.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except GitCommandError:
+        return None
+    is_hash = len(name) in HASH_LENGTHS and all(digit in "0123456789abcdef" for digit in name)
+    return name if is_hash else None
+
+
+def _existing_commit(repo: Repo, revision: str) -> str:
+    commit = _commit(repo, revision)
+    if commit is None:
+        raise UnknownRevisionError(
+            f"{revision!r} names no commit of {repo.working_dir}",
+            advice="git log --oneline shows what there is; git fetch gets what others have",
+        )
+    return commit
+
+
+def _subject(repo: Repo, commit: str) -> str:
+    summary = repo.commit(commit).summary
+    return summary.decode(errors="replace") if isinstance(summary, bytes) else summary
+
+
+def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
+    """Return what the policy directory holds in a commit, by relative path."""
+    try:
+        listing = repo.git.ls_tree(
+            "-r", "-z", "--full-tree", f"{commit}:{prefix}", strip_newline_in_stdout=False
+        )
+    except GitCommandError as error:
+        raise NoPolicyDirectoryError(
+            f"commit {commit[:10]} has no directory {prefix}",
+            advice="name the policy directory as it is in that commit: --policy-dir",
+        ) from error
+    entries = {}
+    for line in listing.split("\0"):
+        if line:
+            described, _, path = line.partition("\t")
+            mode, _, name = described.split(" ")
+            entries[path] = _Entry(_Kind(mode), name)
+    return entries
+
+
+def _is_dirty(repo: Repo, prefix: str) -> bool:
+    """Say whether the policy directory differs from the commit; hidden files don't count."""
+    with repo.git.custom_environment(GIT_OPTIONAL_LOCKS="0"):
+        status = repo.git.status(
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--",
+            prefix or ".",
+            strip_newline_in_stdout=False,
+        )
+    top = f"{prefix}/" if prefix else ""
+    changed = [line[len("XY ") :].removeprefix(top) for line in status.split("\0") if line]
+    return not all(any(part.startswith(".") for part in path.split("/")) for path in changed)
+
+
+def _last_line(error: GitCommandError) -> str:
+    lines = str(error.stderr).strip().strip("'").splitlines()
+    return lines[-1] if lines else f"status {error.status}"
