@@ -35,6 +35,10 @@ class Span:
         """Return the stretch from the start of this one to the end of a later one of the same file."""
         return Span(self.path, self.line, self.column, last.end_line, last.end_column)
 
+    def behind(self) -> Span:
+        """Return the empty stretch right behind this one."""
+        return Span(self.path, self.end_line, self.end_column, self.end_line, self.end_column)
+
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
 

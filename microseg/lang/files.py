@@ -1,0 +1,78 @@
+"""All policy files of a directory, read and parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microseg.diagnostics import Code, Diagnostic
+from microseg.lang import ignores
+from microseg.lang.ast import Broken, File
+from microseg.lang.parser import parse
+from microseg.lang.text import MAX_POLICY_BYTES, decode, too_large
+from microseg.source import SourceError, Span
+
+if TYPE_CHECKING:
+    from microseg.source import SourceTree
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a policy directory says, as far as it could be read.
+
+    Attributes:
+        files: the syntax trees, by path; one that couldn't be read is there with a broken statement.
+        texts: the text of each file that could be read, for showing diagnostics.
+        diagnostics: what is wrong with the files themselves and their syntax.
+
+    """
+
+    files: tuple[File, ...]
+    texts: dict[str, str]
+    diagnostics: list[Diagnostic]
+
+
+def parse_tree(tree: SourceTree) -> Parsed:
+    """Read and parse every policy file; whatever is wrong is a diagnostic."""
+    diagnostics: list[Diagnostic] = []
+    files: list[File] = []
+    texts: dict[str, str] = {}
+    try:
+        paths = tree.policy_paths()
+    except SourceError as error:
+        return Parsed((_unread(error.path),), {}, [_unreadable(error)])
+    for path in paths:
+        text, problems = _read(tree, path)
+        diagnostics += problems
+        if text is None:
+            files.append(_unread(path))
+            continue
+        texts[path] = text
+        file, problems = parse(path, text)
+        diagnostics += problems
+        diagnostics += ignores.of_file(file)[1]
+        files.append(file)
+    return Parsed(tuple(files), texts, diagnostics)
+
+
+def _read(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]]:
+    try:
+        content = tree.read(path)
+    except SourceError as error:
+        return None, [_unreadable(error)]
+    if len(content) > MAX_POLICY_BYTES:
+        return None, [too_large(path)]
+    return decode(path, content)
+
+
+def _unread(path: str) -> File:
+    return File(path, broken=(Broken(None, None),))
+
+
+def _unreadable(error: SourceError) -> Diagnostic:
+    return Diagnostic.of(
+        Code.UNREADABLE,
+        Span.of_file(error.path),
+        f"can't read this file: {error.reason}",
+        help="policy files are plain files inside the policy directory that microseg may read",
+    )
