@@ -1,0 +1,292 @@
+"""The data plane as pinned objects under a folder of a bpffs: what reconciliation asks of the kernel.
+
+PIN_DIR/maps/NAME            all maps; they outlive every process and every program (I8)
+PIN_DIR/programs             symbolic link to the programs in use
+PIN_DIR/programs_N/NAME      programs of load N, and the map `jumps` they call each other by
+PIN_DIR/links, clsact        see microseg.kernel.attaching
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
+from microseg.abi_flow import Settings, decode_rule_count
+from microseg.kernel import bpf
+from microseg.kernel.attaching import Attacher
+from microseg.kernel.bpf import Descriptor, program_info
+from microseg.kernel.bpffs import require_bpffs
+from microseg.kernel.clock import measure_hz
+from microseg.kernel.errors import NotFoundError
+from microseg.kernel.interfaces import interface_index, interface_name
+from microseg.kernel.loading import LoadAnswer, LoadRequest, load_programs
+from microseg.kernel.maps import Map
+from microseg.kernel.packet_run import Runner
+from microseg.kernel.program_text import BPF_DIRECTORY
+from microseg.kernel.shapes import c_constants, map_shapes
+from microseg.kernel.tcx import tcx_supported
+from microseg.reconcile.dataplane import (
+    Attachment,
+    Hook,
+    InterfaceMissingError,
+    NotLoadedError,
+    RuleCount,
+    Sizing,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from microseg.abi import Entries
+
+ENTRY_PROGRAMS = ("ingress", "egress", "ingress_l3", "egress_l3")
+"""Attached to interfaces; the others are reached by tail call or by PROG_TEST_RUN."""
+PROGRAMS = (*ENTRY_PROGRAMS, "cold", "probe", "clock")
+
+_ZERO = bytes(4)
+
+
+class PinnedDataPlane:
+    """Implements reconcile.dataplane.DataPlane; instances live side by side in folders of their own."""
+
+    def __init__(self, pin_dir: Path) -> None:
+        self._pin_dir = pin_dir
+        self._maps_dir = pin_dir / "maps"
+        self._programs = pin_dir / "programs"
+        self._attacher = Attacher(pin_dir)
+        self._open: dict[str, Map] = {}
+
+    # Loading
+
+    def preferred_hook(self) -> Hook:
+        """Return tcx where the kernel has it (6.6 and later), else clsact."""
+        return Hook.TCX if tcx_supported() else Hook.CLSACT
+
+    def is_loaded(self) -> bool:
+        """Say whether programs and maps of ours are pinned."""
+        return self._programs.exists() and (self._maps_dir / "policy_root").exists()
+
+    def load(self, sizing: Sizing) -> None:
+        """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
+
+        Programs that are attached go on until attach() replaces them.
+        """
+        self.load_with(sizing)
+
+    def load_with(self, sizing: Sizing, defines: Mapping[str, int] | None = None) -> LoadAnswer:
+        """Load with further macros, such as MS_DEBUG, and return what was done."""
+        require_bpffs(self._pin_dir.parent)
+        self._maps_dir.mkdir(parents=True, exist_ok=True)
+        shapes = map_shapes(sizing)
+        folder = self._new_programs_dir()
+        request = LoadRequest(
+            source_dir=str(BPF_DIRECTORY),
+            main="microseg_tc.c",
+            maps_dir=str(self._maps_dir),
+            programs_dir=str(folder),
+            programs={name: f"ms_{name}" for name in PROGRAMS},
+            jumps=["cold"],
+            shapes={name: shape.as_json() for name, shape in shapes.items()},
+            defines=c_constants(shapes) | dict(defines or {}),
+        )
+        try:
+            answer = load_programs(request)
+        except Exception:
+            self._remove_empty_dirs()
+            raise
+        if "config" in answer.maps_created:
+            with Descriptor.pinned(folder / "clock") as clock:
+                self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
+        self._use_programs(folder)
+        return answer
+
+    def unload(self) -> None:
+        """Detach everywhere and remove every pin of ours. This ends enforcement (I8)."""
+        for found in self._attacher.attached():
+            self._attacher.detach(found.ifindex)
+        self.close()
+        self._programs.unlink(missing_ok=True)
+        for folder in [*self._program_dirs(), self._maps_dir, self._pin_dir / "links"]:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._remove_empty_dirs()
+
+    def program_tags(self) -> dict[str, str]:
+        """Return the tag of each pinned program in use."""
+        tags = {}
+        for name in PROGRAMS:
+            with self.program(name) as program:
+                tags[name] = program_info(program.fd).tag
+        return tags
+
+    def program(self, name: str) -> Descriptor:
+        """Open one of PROGRAMS; raises NotLoadedError."""
+        try:
+            return Descriptor.pinned(self._programs / name)
+        except NotFoundError as error:
+            raise self._not_loaded() from error
+
+    # Interfaces
+
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Return the interfaces both our programs are really attached to, sorted by name."""
+        complete = []
+        for (ifindex, hook), found in groupby(
+            self._attacher.attached(), key=lambda one: (one.ifindex, one.hook)
+        ):
+            name = interface_name(ifindex)
+            if name is not None and len(list(found)) == len(("ingress", "egress")):
+                complete.append(Attachment(name, hook))
+        return tuple(sorted(complete, key=lambda attachment: attachment.interface))
+
+    def attach(self, wanted: Sequence[Attachment]) -> None:
+        """Attach to all of these, both directions; a failure on one puts all of them back."""
+        if not self.is_loaded():
+            raise self._not_loaded()
+        self._attacher.attach(wanted, self._programs)
+        self._remove_unused_programs()
+
+    def detach(self, interfaces: Sequence[str]) -> None:
+        """Detach from these interfaces; others stay. One that is gone needs no detaching."""
+        for name in interfaces:
+            with suppress(InterfaceMissingError):
+                self._attacher.detach(interface_index(name))
+
+    # The policy
+
+    def capacities(self) -> Mapping[PolicyMap, int]:
+        """Return how many entries each policy map can hold per slot."""
+        return {name: self.map(name.in_slot(0)).info.max_entries for name in PolicyMap}
+
+    def read_root(self) -> Root:
+        """Return the word that says which generation is in force."""
+        return Root.from_bytes(self.map("policy_root").lookup(_ZERO))
+
+    def write_root(self, root: Root) -> None:
+        """Switch: one aligned 8-byte store (I1).
+
+        Through the mapped page, where it is one instruction: an update by bpf(2) is a memcpy in the kernel
+        (copy_map_value), which promises nothing of the sort.
+        """
+        word = int.from_bytes(root.to_bytes(), "little")
+        page = mmap.mmap(self.map("policy_root").fd, mmap.PAGESIZE, mmap.MAP_SHARED)
+        cell = ctypes.c_uint64.from_buffer(page)
+        cell.value = word
+        del cell
+        page.close()
+
+    def read_config(self, slot: int) -> SlotConfig:
+        """Return a slot's defaults, generation and digest."""
+        return SlotConfig.from_bytes(self.map("slot_config").lookup(_index(slot)))
+
+    def write_config(self, slot: int, config: SlotConfig) -> None:
+        """Replace a slot's defaults, generation and digest. Only ever called for the standby slot."""
+        self.map("slot_config").update(_index(slot), config.to_bytes())
+
+    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
+        """Return all entries of one map of a slot."""
+        return self.map(name.in_slot(slot)).entries()
+
+    def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:
+        """Delete and then upsert entries of one map of the standby slot, in batches."""
+        target = self.map(name.in_slot(slot))
+        target.delete_many(deletions)
+        target.update_many(upserts)
+
+    def wait_for_readers(self) -> None:
+        """Return once no CPU can still be judging a packet under a root word read before (I1)."""
+        bpf.wait_for_readers()
+
+    # Counts, settings, clocks
+
+    def rule_counts(self) -> Mapping[int, RuleCount]:
+        """Return what each rule id has judged; id 0 is the default.
+
+        Judged are the first packet of a session, its first after a change of policy, and every packet denied.
+        """
+        counters = self.map("rule_counters")
+        return {
+            int.from_bytes(key, "little"): RuleCount(*decode_rule_count(counters.split_per_cpu(value)))
+            for key, value in counters.entries().items()
+        }
+
+    def boot_time_s(self) -> int:
+        """Return the seconds since boot on the clock the deadline is compared with."""
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def read_settings(self) -> Settings:
+        """Return timeouts, event rate and adoption."""
+        return Settings.from_bytes(self.map("config").lookup(_ZERO))
+
+    def write_settings(self, settings: Settings) -> None:
+        """Replace them; hz is kept when it is 0."""
+        if not settings.hz:
+            settings = replace(settings, hz=self.read_settings().hz)
+        self.map("config").update(_ZERO, settings.to_bytes())
+
+    def map(self, name: str) -> Map:
+        """Return a pinned map, opened once; raises NotLoadedError."""
+        if name not in self._open:
+            try:
+                self._open[name] = Map.pinned(self._maps_dir / name)
+            except NotFoundError as error:
+                raise self._not_loaded() from error
+        return self._open[name]
+
+    def close(self) -> None:
+        """Close the maps that were opened; enforcement goes on (I8)."""
+        for opened in self._open.values():
+            opened.close()
+        self._open.clear()
+
+    def _not_loaded(self) -> NotLoadedError:
+        return NotLoadedError(f"nothing is loaded under {self._pin_dir}", advice="`microseg apply` loads it")
+
+    def _program_dirs(self) -> list[Path]:
+        if not self._pin_dir.is_dir():
+            return []
+        return [path for path in self._pin_dir.iterdir() if path.name.startswith("programs_")]
+
+    def _new_programs_dir(self) -> Path:
+        taken = [int(path.name.rpartition("_")[2]) for path in self._program_dirs()]
+        return self._pin_dir / f"programs_{max(taken, default=0) + 1}"
+
+    def _use_programs(self, folder: Path) -> None:
+        following = self._pin_dir / "programs-next"
+        following.unlink(missing_ok=True)
+        following.symlink_to(folder.name)
+        following.rename(self._programs)
+
+    def _remove_unused_programs(self) -> None:
+        """Remove programs of earlier loads; while one is attached, its `jumps` must stay pinned."""
+        running = {found.program_id for found in self._attacher.attached()}
+        current = self._programs.resolve()
+        for folder in self._program_dirs():
+            if folder == current or running & _program_ids(folder):
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_empty_dirs(self) -> None:
+        for folder in (self._maps_dir, self._pin_dir / "clsact", self._pin_dir):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _program_ids(folder: Path) -> set[int]:
+    ids = set()
+    for name in ENTRY_PROGRAMS:
+        with suppress(NotFoundError), Descriptor.pinned(folder / name) as program:
+            ids.add(program_info(program.fd).id)
+    return ids
+
+
+def _index(slot: int) -> bytes:
+    assert 0 <= slot < SLOTS, f"no slot {slot}"
+    return slot.to_bytes(4, "little")

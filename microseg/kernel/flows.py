@@ -1,0 +1,125 @@
+"""What goes through: statistics, sessions and events of a data plane, and questions to its policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from microseg.abi_flow import Direction, Settings, Stats
+from microseg.abi_outcome import Outcome
+from microseg.abi_session import Session
+from microseg.kernel.clock import jiffies_now
+from microseg.kernel.events import EventReader
+from microseg.kernel.packet_run import DROP, FrameContext, Runner, RunResult
+from microseg.policy.rules import Verdict
+from microseg.reconcile.dataplane import KernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from microseg.kernel.bpf import Descriptor
+    from microseg.kernel.dataplane import PinnedDataPlane
+
+_ZERO = bytes(4)
+_SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
+_ASK_AGAIN = 20
+_NOT_JUDGED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a policy in the kernel says about a frame.
+
+    Attributes:
+        outcome: why the frame was not judged (malformed, not IP, ...); None when it was.
+        verdict: of the policy, when judged.
+        rule: id of the rule that decided; 0: the default.
+        log: the rule asks for events.
+        precedence: of the deciding entry; lowest wins.
+        probes: probes of the policy map it took.
+
+    """
+
+    outcome: Outcome | None
+    verdict: Verdict | None
+    rule: int
+    log: bool
+    precedence: int
+    probes: int
+
+
+class Flows:
+    """Reads a loaded data plane; changes nothing but for run()."""
+
+    def __init__(self, dataplane: PinnedDataPlane) -> None:
+        self._dataplane = dataplane
+        self._runners: dict[str, tuple[Descriptor, Runner]] = {}
+        self._nonces = count(1)
+
+    def stats(self) -> Stats:
+        """Return what became of all packets so far."""
+        totals = self._dataplane.map("stats")
+        return Stats.from_bytes(totals.split_per_cpu(totals.lookup(_ZERO)))
+
+    def settings(self) -> Settings:
+        """Return timeouts, event rate and adoption."""
+        return self._dataplane.read_settings()
+
+    def now(self) -> int:
+        """Return the jiffies that Session.last_seen is compared with."""
+        return jiffies_now(self._runner("clock"))
+
+    def sessions(self) -> Iterator[Session]:
+        """Yield the sessions that have not timed out, in no order."""
+        now = self.now()
+        for name in _SESSION_MAPS:
+            for key, value in self._dataplane.map(name).entries().items():
+                session = Session.from_bytes(key, value)
+                if now - session.last_seen <= session.idle_limit:
+                    yield session
+
+    def events(self) -> EventReader:
+        """Return a reader of events; of two at a time, each sees a part."""
+        return EventReader(self._dataplane.map("flow_events"))
+
+    def ask(self, frame: bytes, generation: int) -> Answer:
+        """Return what the policy of a generation, live or standby, says about a frame; touches nothing.
+
+        The frame is an Ethernet frame of at least 14 bytes. Older kernels may lose the question when real
+        packets come in between; it is asked again then.
+        """
+        runner = self._runner("probe")
+        for _ in range(_ASK_AGAIN):
+            nonce = next(self._nonces) & 0xFFFF
+            result = runner.run(frame, FrameContext(mark=generation, priority=nonce))
+            outcome, rule, verdict, precedence, probes = result.cb
+            if result.value == DROP:
+                raise KernelError(
+                    "the kernel lost the question about a packet: programs of two loads are mixed"
+                )
+            if probes >> 16 == nonce:
+                return _answer(outcome, rule, verdict, precedence, probes & 0xFFFF)
+        raise KernelError("the kernel lost the question about a packet again and again", advice="try again")
+
+    def run(
+        self,
+        frame: bytes,
+        direction: Direction = Direction.INGRESS,
+        context: FrameContext | None = None,
+        repeat: int = 1,
+    ) -> RunResult:
+        """Send a frame through the live filter, as if it crossed an Ethernet interface (PROG_TEST_RUN)."""
+        return self._runner(direction.name.lower()).run(frame, context or FrameContext(), repeat)
+
+    def _runner(self, name: str) -> Runner:
+        if name not in self._runners:
+            program = self._dataplane.program(name)
+            self._runners[name] = program, Runner(program.fd)
+        return self._runners[name][1]
+
+
+def _answer(outcome: int, rule: int, verdict: int, precedence: int, probes: int) -> Answer:
+    if outcome != _NOT_JUDGED:
+        return Answer(Outcome(outcome), None, 0, log=False, precedence=0, probes=0)
+    return Answer(None, Verdict(verdict & 0xFF), rule, bool(verdict >> 8 & 1), precedence, probes)
