@@ -1,0 +1,155 @@
+"""Expressions: what a set of addresses or of services stands for, and its canonical name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from microseg.compiler import address_values, canonical, service_values
+from microseg.compiler.names import GROUPS, SERVICES, Names
+from microseg.lang import ast
+from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet
+from microseg.policy.rules import ANY_NAMED_SERVICE, NamedService, NamedSet
+from microseg.policy.services import ANY_SERVICE, ServiceSet, union
+
+if TYPE_CHECKING:
+    from microseg.diagnostics import Diagnostic
+    from microseg.source import SourceTree
+
+_ANY = {
+    ast.AnyAddress.BOTH: ANY_ADDRESS,
+    ast.AnyAddress.IPV4: ANY_IPV4,
+    ast.AnyAddress.IPV6: ANY_IPV6,
+}
+
+
+@dataclass
+class Scope:
+    """All names of a policy directory and what they stand for.
+
+    Attributes:
+        tree: where address lists are read from.
+        found: what was wrong so far.
+        sources: text of the address lists that have errors, by path.
+        groups: definitions of groups.
+        services: definitions of services.
+        sets: what each group stands for; a group with an error is missing.
+        service_sets: the same for services.
+
+    """
+
+    tree: SourceTree
+    found: list[Diagnostic] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    groups: Names[ast.Group] = field(default_factory=lambda: Names(GROUPS))
+    services: Names[ast.Service] = field(default_factory=lambda: Names(SERVICES))
+    sets: dict[str, AddressSet] = field(default_factory=dict)
+    service_sets: dict[str, ServiceSet] = field(default_factory=dict)
+    _lists: dict[str, AddressSet | None] = field(default_factory=dict)
+
+    def work_out(self) -> None:
+        """Work out every definition."""
+        for name in self.groups.in_order(self.found):
+            addresses = self.addresses(self.groups.nodes[name].addresses)
+            if addresses is not None:
+                self.sets[name] = addresses
+        for name in self.services.in_order(self.found):
+            services = self.service(self.services.nodes[name].services)
+            if services is not None:
+                self.service_sets[name] = services
+
+    def named_set(self, node: ast.Addresses) -> NamedSet | None:
+        """Return an expression of a rule; None if something in it is wrong, which found then says."""
+        addresses = self.addresses(node)
+        return None if addresses is None else NamedSet(canonical.addresses(node), addresses)
+
+    def named_service(self, node: ast.Services | None) -> NamedService | None:
+        """Return the services of a rule; None if something is wrong. No services are every service."""
+        if node is None:
+            return ANY_NAMED_SERVICE
+        services = self.service(node)
+        return None if services is None else NamedService(self._service_name(node), services)
+
+    def addresses(self, node: ast.Addresses) -> AddressSet | None:
+        """Return what an expression stands for; None if something in it is wrong."""
+        match node:
+            case ast.GroupName(name, span):
+                hint = "that is a service" if name in self.services.nodes else ""
+                defined = self.groups.refer(name, span, self.found, hint=hint)
+                return self.sets.get(name) if defined else None
+            case ast.Address():
+                return address_values.of_address(node, self.found)
+            case ast.AddressRange():
+                return address_values.of_range(node, self.found)
+            case ast.Anything(which=which):
+                return _ANY[which]
+            case ast.ListFile():
+                return self._list(node)
+            case ast.Complement(operand=operand):
+                inner = self.addresses(operand)
+                return None if inner is None else ~inner
+            case ast.Operation():
+                return self._operation(node)
+            case _ as never:
+                assert_never(never)
+
+    def _list(self, node: ast.ListFile) -> AddressSet | None:
+        path = node.path.unquoted
+        if path not in self._lists:
+            self._lists[path] = address_values.of_list(node, self.tree, self.sources, self.found)
+        return self._lists[path]
+
+    def _operation(self, node: ast.Operation) -> AddressSet | None:
+        parts = [self.addresses(operand) for operand in node.operands]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        result = known[0]
+        for operator, part in zip(node.operators, known[1:], strict=True):
+            match operator:
+                case ast.Operator.COMMA | ast.Operator.OR:
+                    result |= part
+                case ast.Operator.AND:
+                    result &= part
+                case ast.Operator.MINUS:
+                    result -= part
+                case _ as never:
+                    assert_never(never)
+        return result
+
+    def service(self, node: ast.Services) -> ServiceSet | None:
+        """Return what a list of services stands for; None if something in it is wrong."""
+        parts = [self._term(term) for term in node.terms]
+        known = [part for part in parts if part is not None]
+        return union(known) if len(known) == len(parts) else None
+
+    def _term(self, term: ast.ServiceTerm) -> ServiceSet | None:
+        match term:
+            case ast.AnyService():
+                return ANY_SERVICE
+            case ast.ServiceName(name, _) if name in service_values.PROTOCOLS:
+                return ServiceSet.of(service_values.PROTOCOLS[name])
+            case ast.ServiceName(name, span):
+                hint = "that is a group" if name in self.groups.nodes else ""
+                defined = self.services.refer(name, span, self.found, hint=hint)
+                return self.service_sets.get(name) if defined else None
+            case ast.ProtocolService():
+                return service_values.of_protocol(term, self.found)
+            case _ as never:
+                assert_never(never)
+
+    def _service_name(self, node: ast.Services) -> str:
+        return canonical.union([self._term_name(term) for term in node.terms])
+
+    def _term_name(self, term: ast.ServiceTerm) -> str:
+        match term:
+            case ast.AnyService():
+                return "any"
+            case ast.ServiceName(name=name):
+                return name
+            case ast.ProtocolService():
+                services = service_values.of_protocol(term, [])
+                assert services, "a rule with a wrong service is left out"
+                return canonical.protocol(services)
+            case _ as never:
+                assert_never(never)

@@ -1,0 +1,79 @@
+"""The whole way from a policy directory to an image, on one page.
+
+    read -> parse -> resolve -> leave out what has expired -> check -> lower -> check the limits
+
+Every step returns what it found wrong beside its result and the next one goes on with the rest, so all
+problems of all files are reported in one run. Only a policy without errors gets an image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from microseg.compiler import limits
+from microseg.compiler.lower import lower
+from microseg.compiler.resolve import resolve
+from microseg.diagnostics import has_errors, in_order
+from microseg.lang import ignores
+from microseg.lang.files import parse_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from microseg.abi import PolicyMap
+    from microseg.compiler.image import Image
+    from microseg.diagnostics import Diagnostic
+    from microseg.policy.rules import Ruleset
+    from microseg.source import SourceTree
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """What became of a policy directory.
+
+    Attributes:
+        ruleset: the rules active on the day; whole only if there is no error.
+        image: None if there is an error.
+        diagnostics: everything found, in the order of the text.
+        sources: text of every file a diagnostic may point into, by path.
+
+    """
+
+    ruleset: Ruleset
+    image: Image | None
+    diagnostics: tuple[Diagnostic, ...]
+    sources: Mapping[str, str]
+
+
+def compile_tree(
+    tree: SourceTree,
+    today: date,
+    *,
+    audit: bool = False,
+    capacities: Mapping[PolicyMap, int] | None = None,
+) -> Compilation:
+    """Compile a policy directory.
+
+    Args:
+        tree: the directory, on disk or in a commit.
+        today: rules whose last day is before it are left out; the image has no other clock in it (I5).
+        audit: only report what would be denied.
+        capacities: entries each kernel map can hold; None leaves them unchecked.
+
+    """
+    parsed = parse_tree(tree)
+    resolution = resolve(parsed.files, tree)
+    found = [*parsed.diagnostics, *resolution.diagnostics]
+    ruleset = resolution.ruleset.active_on(today)
+    if audit:
+        ruleset = ruleset.audited()
+    image = None
+    if not has_errors(found):
+        image = lower(ruleset)
+        found += limits.check(ruleset, image, capacities)
+    if has_errors(found):
+        image = None
+    silenced = ignores.silence(found, parsed.files)
+    return Compilation(ruleset, image, tuple(in_order(silenced)), parsed.texts | resolution.scope.sources)
