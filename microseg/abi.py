@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
+from microseg.compiler.image import Prefix, ServiceElement
 from microseg.policy.rules import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from microseg.compiler.image import Image, PolicyEntry, Prefix, ServiceElement
+    from microseg.compiler.image import Image, PolicyEntry
 
 IMAGE_FORMAT = 1
 """Version of the entries' layout; goes into the digest."""
@@ -256,6 +257,32 @@ def decode_policy_key(key: bytes) -> tuple[int, int, int]:
     """Return (source set, destination set, service) of a policy map key."""
     src_set, dst_set, service = _POLICY_KEY.unpack(key)
     return src_set, dst_set, service
+
+
+def decode_prefix(name: PolicyMap, key: bytes) -> Prefix:
+    """Return the address block of an ipcache key."""
+    key_struct = _IPCACHE4_KEY if name is PolicyMap.IPCACHE4 else _IPCACHE6_KEY
+    bits, address_be = key_struct.unpack(key)
+    return Prefix(int.from_bytes(address_be, "big"), bits)
+
+
+def decode_set_list(value: bytes) -> tuple[int, ...]:
+    """Return the set ids of an ipcache value."""
+    count, *ids = _SET_LIST.unpack(value)
+    return tuple(ids[:count])
+
+
+def decode_service_key(key: bytes) -> tuple[Axis, Prefix]:
+    """Return the axis of a service key, and its prefix of protocol << 16 | port (24 bits)."""
+    bits, axis, protocol, port_be = _SERVICE_KEY.unpack(key)
+    return Axis(axis), Prefix(protocol << 16 | int.from_bytes(port_be, "big"), bits - 8)
+
+
+def decode_service_list(value: bytes) -> tuple[ServiceElement, ...]:
+    """Return the elements of a service value."""
+    (count,) = _COUNT.unpack_from(value)
+    end = _COUNT.size + count * _SERVICE_ELEMENT.size
+    return tuple(ServiceElement(*each) for each in _SERVICE_ELEMENT.iter_unpack(value[_COUNT.size : end]))
 
 
 def _sorted(entries: Entries) -> Entries:
