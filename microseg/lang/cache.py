@@ -7,6 +7,7 @@ error is ever shown.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_DIGEST_BYTES = 32
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -31,7 +33,7 @@ def folder() -> Path | None:
 
 
 def load(name: str) -> bytes | None:
-    """Return the kept content of that name, or None when there is none or it isn't safely ours."""
+    """Return the kept content of that name, None when there is none, it is damaged or not safely ours."""
     place = folder()
     if place is None:
         return None
@@ -40,9 +42,12 @@ def load(name: str) -> bytes | None:
             return None
         descriptor = os.open(place / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            return file.read() if _is_private(os.fstat(descriptor), stat.S_ISREG) else None
+            if not _is_private(os.fstat(descriptor), stat.S_ISREG):
+                return None
+            digest, content = file.read(_DIGEST_BYTES), file.read()
     except OSError:
         return None
+    return content if _digest(content) == digest else None
 
 
 def store(name: str, content: bytes) -> None:
@@ -58,12 +63,16 @@ def store(name: str, content: bytes) -> None:
         temporary = Path(made)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.write(_digest(content) + content)
             temporary.replace(place / name)
         except OSError:
             temporary.unlink()
     except OSError:
         return
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
 
 
 def _is_private(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:

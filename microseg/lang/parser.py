@@ -186,10 +186,7 @@ def _tables() -> Lark:
     hooks: dict[str, Any] = {"transformer": TreeBuilder(), "postlex": _Beside()}
     kept = disk.load(name)
     if kept is not None:
-        try:
-            return _from_json(kept, hooks)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            pass  # damaged: made anew below
+        return _from_json(kept, hooks)
     tables = Lark(grammar, **_OPTIONS, **hooks)
     disk.store(name, _as_json(tables))
     return tables
@@ -203,7 +200,7 @@ def _as_json(tables: Lark) -> bytes:
 
 
 def _from_json(kept: bytes, hooks: dict[str, Any]) -> Lark:
-    """Return the tables as Lark.load would; raises one of several built-in errors when they are damaged."""
+    """Return the tables as Lark.load would."""
     content = json.loads(kept, object_hook=_with_numbers)
     # What the parsers that lark generates call; there is no public way around pickle.
     load = Lark._load_from_dict  # noqa: SLF001

@@ -87,6 +87,7 @@ class Recovery:
         if self._given_up:
             self._lost = True
             self._unwind("GROUP")
+            self.broken.append(Broken(None, None))
         elif self._lost:
             self._found_way(end)
         if not self._automaton.feed(end.terminal, end.word):
