@@ -34,7 +34,8 @@ class Compilation:
     """What became of a policy directory.
 
     Attributes:
-        ruleset: the rules active on the day; whole only if there is no error.
+        ruleset: what was lowered: the rules active on the day; whole only if there is no error.
+        intended: the same without the audit option, for proofs.
         image: None if there is an error.
         diagnostics: everything found, in the order of the text.
         sources: text of every file a diagnostic may point into, by path.
@@ -42,6 +43,7 @@ class Compilation:
     """
 
     ruleset: Ruleset
+    intended: Ruleset
     image: Image | None
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
@@ -66,14 +68,18 @@ def compile_tree(
     parsed = parse_tree(tree)
     resolution = resolve(parsed.files, tree)
     found = [*parsed.diagnostics, *resolution.diagnostics]
-    ruleset = resolution.ruleset.active_on(today)
-    if audit:
-        ruleset = ruleset.audited()
+    intended = resolution.ruleset.active_on(today)
+    ruleset = intended.audited() if audit else intended
     image = None
     if not has_errors(found):
         image = lower(ruleset)
         found += limits.check(ruleset, image, capacities)
     if has_errors(found):
         image = None
-    silenced = ignores.silence(found, parsed.files)
-    return Compilation(ruleset, image, tuple(in_order(silenced)), parsed.texts | resolution.scope.sources)
+    return Compilation(
+        ruleset=ruleset,
+        intended=intended,
+        image=image,
+        diagnostics=tuple(in_order(ignores.silence(found, parsed.files))),
+        sources=parsed.texts | resolution.scope.sources,
+    )
