@@ -106,6 +106,8 @@ class Transfer:
     def __init__(self, flow: Flow, client: socket.socket) -> None:
         self.flow = flow
         self.bytes_returned = 0
+        self.longest_pause_s = 0.0
+        self._last_return = time.monotonic()
         self._client = client
 
     def run(self) -> None:
@@ -124,6 +126,9 @@ class Transfer:
                 raise ConnectionResetError
             wanted -= received
             self.bytes_returned += received
+            now = time.monotonic()
+            self.longest_pause_s = max(self.longest_pause_s, now - self._last_return)
+            self._last_return = now
 
 
 def start(work: Callable[..., None], *arguments: object) -> None:

@@ -1,0 +1,34 @@
+"""The texts of the demonstration's policy, commit by commit."""
+
+from __future__ import annotations
+
+FILE = "shop.mseg"
+
+FIRST = """\
+group web = 10.1.1.0/24, 2001:db8:1::/64
+group app = 10.1.2.0/24, 2001:db8:2::/64
+group db  = 10.1.3.10, 2001:db8:3::10
+
+service http     = tcp/80, udp/443
+service postgres = tcp/5432
+service backup   = udp/9000
+
+policy shop priority 100 {
+  owner "team-shop"
+  allow web -> app : http
+  allow app -> db  : postgres
+  deny  any -> db  log
+}
+
+default deny log
+
+test "the web tier never reaches the database" {
+  expect deny web -> db
+}
+"""
+
+SECOND = FIRST.replace("allow app -> db  : postgres", "allow app -> db  : backup")
+"""The application loses the database's port, and gets another one."""
+
+BROKEN = SECOND.replace("allow web ->", "alow web ->").replace("deny  any -> db ", "deny  any -> database")
+"""Two mistakes: a keyword, and a name that nothing has."""
