@@ -11,6 +11,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from microseg.gitops.errors import (
+    DubiousOwnershipError,
+    GitError,
+    GitMissingError,
+    NoPolicyDirectoryError,
+    NotARepositoryError,
+    UnknownRevisionError,
+)
 from microseg.reconcile.revision import Revision
 from microseg.source import SourceError, checked_size, is_policy_path, normalize_path
 
@@ -26,41 +34,6 @@ MAX_LINKS = 40
 """Symbolic links followed for one path, as in the kernel."""
 
 HASH_LENGTHS = (40, 64)
-
-
-class GitError(Exception):
-    """Git can't answer; nothing was changed.
-
-    Attributes:
-        message: what is wrong, in one line.
-        advice: what to type next; may be empty.
-
-    """
-
-    def __init__(self, message: str, *, advice: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.advice = advice
-
-
-class NotARepositoryError(GitError):
-    """The policy directory isn't in a git repository."""
-
-
-class UnknownRevisionError(GitError):
-    """There is no such commit."""
-
-
-class DubiousOwnershipError(GitError):
-    """Git refuses to read a repository of another user."""
-
-
-class GitMissingError(GitError):
-    """The program git isn't installed."""
-
-
-class NoPolicyDirectoryError(GitError):
-    """The commit doesn't have the policy directory."""
 
 
 class _Kind(Enum):

@@ -110,8 +110,23 @@ def propose(host: Host, request: Request) -> Transaction:
     return tx
 
 
-def apply(host: Host, request: Request, sequence: Sequence[Step] = STEPS) -> Result:
+def _silent(_: StepName) -> None:
+    pass
+
+
+def apply(
+    host: Host,
+    request: Request,
+    sequence: Sequence[Step] = STEPS,
+    announce: Callable[[StepName], None] = _silent,
+) -> Result:
     """Bring the kernel to the desired policy.
+
+    Args:
+        host: the instance.
+        request: what is asked for.
+        sequence: the steps.
+        announce: is told each step as it begins.
 
     Raises:
         LockHeldError: somebody else is changing this instance.
@@ -127,6 +142,7 @@ def apply(host: Host, request: Request, sequence: Sequence[Step] = STEPS) -> Res
             if step.when and not step.when(tx.plan):
                 continue
             begun.append(step)
+            announce(step.name)
             step.run(tx)
         return _result(tx)
     except BaseException as error:
@@ -136,6 +152,7 @@ def apply(host: Host, request: Request, sequence: Sequence[Step] = STEPS) -> Res
         failed = begun[-1]
         _record_failure(tx, begun, error)
         if failed.when is None:
+            _say_what_stands(tx, begun, error)
             raise
         raise _failure(tx, failed.name, error, leftovers) from error
     finally:
@@ -166,6 +183,12 @@ def _record_failure(tx: Transaction, begun: Sequence[Step], error: Exception) ->
     detail = f"{begun[-1].name.value}: {error}"
     with contextlib.suppress(OSError):
         tx.host.store.append_history(steps.history_entry(tx, outcome, desired, generation, detail))
+
+
+def _say_what_stands(tx: Transaction, begun: Sequence[Step], error: Exception) -> None:
+    """Add to a refusal what it left alone, once that has been read."""
+    if isinstance(error, ReconcileError) and any(step.name is StepName.COMPILE for step in begun):
+        error.stands = _stands(tx, tx.observed)
 
 
 def _failure(tx: Transaction, step: StepName, cause: Exception, leftovers: list[str]) -> ApplyError:

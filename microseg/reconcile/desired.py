@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from microseg.abi import encode
+from microseg.reconcile.errors import PolicyError
 from microseg.reconcile.records import Attribution, Names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from microseg.abi import SlotContents
+    from microseg.analysis.examine import Examination
     from microseg.compiler.image import Image, Origin
     from microseg.diagnostics import Diagnostic
     from microseg.reconcile.revision import Revision
@@ -36,6 +39,21 @@ class Desired:
     warnings: tuple[Diagnostic, ...] = ()
     failures: tuple[Diagnostic, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def desired_of(examination: Examination, revision: Revision | None) -> Desired:
+    """Return what was examined as what the kernel should hold; raises PolicyError when it has errors."""
+    compilation = examination.compilation
+    if compilation.image is None:
+        raise PolicyError(compilation.diagnostics, compilation.sources)
+    return Desired(
+        encode(compilation.image),
+        names_of(compilation.image),
+        revision,
+        compilation.diagnostics,
+        examination.failures,
+        compilation.sources,
+    )
 
 
 def names_of(image: Image) -> Names:

@@ -16,13 +16,15 @@ class ReconcileError(Exception):
     Attributes:
         message: what happened, in one line.
         advice: what to type next; may be empty.
+        stands: what is in force now, as far as it was read; may be empty.
 
     """
 
-    def __init__(self, message: str, *, advice: str = "") -> None:
+    def __init__(self, message: str, *, advice: str = "", stands: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.stands = stands
 
 
 class PolicyError(ReconcileError):
@@ -46,6 +48,10 @@ class GuardError(ReconcileError):
 
 class CapacityError(ReconcileError):
     """The policy doesn't fit the kernel's maps; the kernel was not touched."""
+
+
+class NoPolicyError(ReconcileError):
+    """There is not a single policy file, which is more likely a wrong path than a wish to deny everything."""
 
 
 class NoInterfaceError(ReconcileError):
@@ -82,7 +88,6 @@ class ApplyError(ReconcileError):
     Attributes:
         step: the name of the step.
         cause: what went wrong.
-        stands: what is in force now, as read from the kernel after the failure.
         leftovers: what could not be taken back; the next apply does it.
 
     """
@@ -90,8 +95,7 @@ class ApplyError(ReconcileError):
     def __init__(
         self, step: str, cause: Exception, stands: str, leftovers: Sequence[str], advice: str
     ) -> None:
-        super().__init__(f"failed at step {step}: {cause}", advice=advice)
+        super().__init__(f"failed at step {step}: {cause}", advice=advice, stands=stands)
         self.step = step
         self.cause = cause
-        self.stands = stands
         self.leftovers = tuple(leftovers)

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from microseg.gitops.revisions import (
+from microseg.gitops.errors import (
     DubiousOwnershipError,
     GitMissingError,
     NoPolicyDirectoryError,
     NotARepositoryError,
     UnknownRevisionError,
-    describe_directory,
-    open_revision,
 )
+from microseg.gitops.revisions import describe_directory, open_revision
 from microseg.source import DirectoryTree, SourceError
 
 OTHER_USER = 65534

@@ -1,0 +1,231 @@
+"""Where this instance keeps its things and how it is set: option > MICROSEG_* > microseg.toml > default."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from microseg.reconcile.dataplane import Hook, Sizing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULT_FILE = Path("/etc/microseg/microseg.toml")
+FILE_VARIABLE = "MICROSEG_CONFIG"
+SIZING_TABLE = "maps"
+LARGEST_MAP = 1 << 24
+
+Value: TypeAlias = Any
+"""Whatever a TOML file, a variable or an option can say."""
+
+
+class ConfigError(Exception):
+    """A setting can't be used; nothing was changed.
+
+    Attributes:
+        message: which one, from where, and why.
+        advice: what to type instead; may be empty.
+
+    """
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One instance of microseg.
+
+    Attributes:
+        policy_dir: the policy files.
+        state_dir: what was applied, when and by whom.
+        run_dir: the lock.
+        pin_dir: programs and maps, in a BPF file system.
+        interfaces: where the program is to be attached.
+        hook: how; None: as the kernel prefers.
+        lock_timeout_s: how long to wait for another writer.
+        sizing: capacities of the kernel's maps.
+
+    """
+
+    policy_dir: Path = Path("/etc/microseg/policies.d")
+    state_dir: Path = Path("/var/lib/microseg")
+    run_dir: Path = Path("/run/microseg")
+    pin_dir: Path = Path("/sys/fs/bpf/microseg")
+    interfaces: tuple[str, ...] = ()
+    hook: Hook | None = None
+    lock_timeout_s: float = 0.0
+    sizing: Sizing = field(default_factory=Sizing)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name in microseg.toml, and how its values are read.
+
+    Attributes:
+        name: the field of Settings, the key of the file; variable and option are named after it.
+        read: makes the field's value of what a file or an option says; raises ValueError with the reason.
+        split: makes what a file would say of a variable's text.
+
+    """
+
+    name: str
+    read: Callable[[Value], Value]
+    split: Callable[[str], Value] = str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return f"MICROSEG_{self.name.upper()}"
+
+    @property
+    def option(self) -> str:
+        """The option of the command line."""
+        if self.name == "interfaces":
+            return "--interface"
+        return f"--{self.name.removesuffix('_s').replace('_', '-')}"
+
+
+def _path(value: Value) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("not a path")
+    return Path(value)
+
+
+def _interfaces(value: Value) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("not a list of interface names")
+    return tuple(dict.fromkeys(value))
+
+
+def _hook(value: Value) -> Hook:
+    if value in [hook.value for hook in Hook]:
+        return Hook(value)
+    raise ValueError(f"not one of {', '.join(hook.value for hook in Hook)}")
+
+
+def _seconds(value: Value) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError("not a number of seconds")
+    return float(value)
+
+
+def _number(text: str) -> Value:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+SETTINGS = (
+    Setting("policy_dir", _path),
+    Setting("state_dir", _path),
+    Setting("run_dir", _path),
+    Setting("pin_dir", _path),
+    Setting("interfaces", _interfaces, split=str.split),
+    Setting("hook", _hook),
+    Setting("lock_timeout_s", _seconds, split=_number),
+)
+
+PATHS = ("policy_dir", "state_dir", "run_dir", "pin_dir")
+
+
+def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Return the settings.
+
+    Args:
+        options: of the command line, by name of the field; None and empty tuples are as if absent.
+        environment: variables.
+        file: microseg.toml, when the command line names one.
+
+    Raises:
+        ConfigError: a value can't be used, or a file that was named can't be read.
+
+    """
+    written = _written(environment, file)
+    values: dict[str, Value] = {}
+    for setting in SETTINGS:
+        candidates = _candidates(setting, options, environment, written)
+        if candidates:
+            values[setting.name] = _read(setting, *candidates[0])
+    sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
+    return Settings(**values, sizing=sizing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The file's content; relative paths in it start where it is."""
+
+    path: Path
+    values: Mapping[str, Value]
+
+
+def _candidates(
+    setting: Setting, options: Mapping[str, Value], environment: Mapping[str, str], written: _Written
+) -> list[tuple[str, Value]]:
+    """Return what is said of a setting, by whom, the strongest first."""
+    found = []
+    if options.get(setting.name) not in (None, ()):
+        found.append((setting.option, options[setting.name]))
+    if environment.get(setting.variable):
+        found.append((setting.variable, setting.split(environment[setting.variable])))
+    if setting.name in written.values:
+        value = written.values[setting.name]
+        if setting.name in PATHS and isinstance(value, str) and value:
+            value = written.path.parent / value
+        found.append((f"{written.path}: {setting.name}", value))
+    return found
+
+
+def _read(setting: Setting, origin: str, value: Value) -> Value:
+    try:
+        return setting.read(value)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: {value!r} is {error}") from error
+
+
+def _written(environment: Mapping[str, str], file: Path | None) -> _Written:
+    """Read microseg.toml; the default one need not exist."""
+    variable = environment.get(FILE_VARIABLE)
+    path = file or (Path(variable) if variable else DEFAULT_FILE)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if file or variable:
+            raise ConfigError(f"{path}: no such file") from error
+        return _Written(path, {})
+    except PermissionError as error:
+        if file or variable:
+            raise ConfigError(f"{path}: permission denied") from error
+        return _Written(path, {})
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    _check_names(values, [*(setting.name for setting in SETTINGS), SIZING_TABLE], str(path))
+    return _Written(path, values)
+
+
+def _sizing(table: Value, path: Path) -> Sizing:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {SIZING_TABLE} is not a table", advice=f"write [{SIZING_TABLE}]")
+    _check_names(table, [each.name for each in fields(Sizing)], f"{path}: [{SIZING_TABLE}]")
+    for name, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_MAP:
+            raise ConfigError(
+                f"{path}: [{SIZING_TABLE}] {name}: {value!r} is not a number of entries, 1 .. {LARGEST_MAP}"
+            )
+    return Sizing(**table)
+
+
+def _check_names(table: Mapping[str, Value], known: list[str], where: str) -> None:
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"settings are: {', '.join(known)}"
+            raise ConfigError(f"{where}: unknown setting {name}", advice=advice)
