@@ -1,6 +1,10 @@
-"""Tests marked `kernel` need root, the BPF file system and bcc.
+"""What holds for all tests.
 
-Without them they skip; with MICROSEG_REQUIRE_BPF=1, as in continuous integration, they fail.
+Tests marked `kernel` need root, the BPF file system and bcc. Without them they skip; with MICROSEG_REQUIRE_BPF=1,
+as in continuous integration, they fail.
+
+Examples that hypothesis makes are the same in each run, so that a failure belongs to the change that caused it;
+with MICROSEG_TEST_FULL=1 they are new ones each time. No deadlines: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -11,9 +15,19 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 BPF_REQUIRED = "MICROSEG_REQUIRE_BPF"
 BPFFS = Path("/sys/fs/bpf")
+
+settings.register_profile(
+    "microseg",
+    deadline=None,
+    derandomize=os.environ.get("MICROSEG_TEST_FULL") != "1",
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile("microseg")
 
 
 @cache
