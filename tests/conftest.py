@@ -1,10 +1,10 @@
 """What holds for all tests.
 
-Tests marked `kernel` need root, the BPF file system and bcc. Without them they skip; with MICROSEG_REQUIRE_BPF=1,
-as in continuous integration, they fail.
+Tests marked `kernel` need root, the BPF file system and bcc. Without them they skip; with
+MICROSEG_REQUIRE_BPF=1, as in continuous integration, they fail.
 
-Examples that hypothesis makes are the same in each run, so that a failure belongs to the change that caused it;
-with MICROSEG_TEST_FULL=1 they are new ones each time. No deadlines: the machine may be busy.
+Examples that hypothesis makes are the same in each run, so that a failure belongs to the change that caused
+it; with MICROSEG_TEST_FULL=1 they are new ones each time. No deadlines: the machine may be busy.
 """
 
 from __future__ import annotations
