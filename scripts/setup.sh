@@ -26,8 +26,9 @@ fail() {
 
 is_installed() { [[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
 
+# Where microseg/kernel/headers.py looks.
 has_headers() {
-    [[ -e "/lib/modules/$(uname -r)/build/include/linux/kconfig.h" ]] ||
+    compgen -G '/lib/modules/*/build/include/generated/autoconf.h' >/dev/null ||
         compgen -G '/usr/src/linux-headers-*/include/generated/autoconf.h' >/dev/null
 }
 
