@@ -17,6 +17,11 @@ EXTENSION_HEADERS = frozenset({0, 43, 44, 51, 60, 135, 139, 140, 253, 254})
 """IPv6 next-header values that are not the packet's protocol (IANA, IPv6 Extension Header Types)."""
 
 
+def can_be_sent(packet: Packet) -> bool:
+    """Say whether there is such a packet: over IPv6 an extension header is not the packet's protocol."""
+    return packet.src.version == 4 or packet.protocol not in EXTENSION_HEADERS
+
+
 def frame(packet: Packet, tcp_flags: int = TCP_SYN) -> bytes:
     """Return the frame of the first packet of a connection (at least 60 bytes; checksums are left 0)."""
     payload = _transport(packet, tcp_flags)
@@ -46,6 +51,6 @@ def _ipv4(packet: Packet, payload_length: int) -> bytes:
 
 
 def _ipv6(packet: Packet, payload_length: int) -> bytes:
-    assert packet.protocol not in EXTENSION_HEADERS, "the chain of headers would go on"
+    assert can_be_sent(packet), "the chain of headers would go on"
     fixed = struct.pack("!IHBB", 6 << 28, payload_length, packet.protocol, 64)
     return fixed + packet.src.packed + packet.dst.packed
