@@ -42,6 +42,7 @@ class Code(Enum):
     UNCLOSED = "MS008", "a brace or parenthesis without its partner", Severity.ERROR
     TOO_MANY_ERRORS = "MS009", "too many syntax errors in one file", Severity.ERROR
     USELESS_IGNORE = "MS010", "an ignore comment that can't silence anything", Severity.WARNING
+    NO_FILES = "MS011", "a policy directory without policy files", Severity.WARNING
 
     UNKNOWN_GROUP = "MS101", "a group that isn't defined", Severity.ERROR
     UNKNOWN_SERVICE = "MS102", "a service that isn't defined", Severity.ERROR
@@ -83,6 +84,7 @@ class Code(Enum):
     NO_COMMON_FAMILY = "MS309", "a rule between IPv4 and IPv6 only", Severity.WARNING
     CONFLICT = "MS310", "policies of equal priority disagree", Severity.ERROR
     FAMILY_MISMATCH = "MS311", "an ICMP version the addresses can't carry", Severity.WARNING
+    EMPTY_TEST = "MS312", "a test without expectations", Severity.WARNING
     FAILED_TEST = "MS320", "a policy test failed", Severity.ERROR
 
     TOO_MANY_SETS = "MS401", "too many sets over one address", Severity.ERROR

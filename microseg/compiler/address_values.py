@@ -64,7 +64,7 @@ def parse_block(text: str) -> Block:
     low = int.from_bytes(packed, "big")
     if not slash:
         return Block(family, low, low)
-    if not (length.isascii() and length.isdigit()) or int(length) > family.bits:
+    if not (length.isascii() and length.isdigit() and len(length) <= 3) or int(length) > family.bits:
         raise ValueProblem(
             Code.BAD_PREFIX,
             f"the prefix length of `{text}` is not a number from 0 to {family.bits}",

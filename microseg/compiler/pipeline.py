@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.compiler import limits
+from microseg.compiler import checks, limits
 from microseg.compiler.lower import lower
 from microseg.compiler.resolve import resolve
 from microseg.diagnostics import has_errors, in_order
@@ -68,6 +68,7 @@ def compile_tree(
     parsed = parse_tree(tree)
     resolution = resolve(parsed.files, tree)
     found = [*parsed.diagnostics, *resolution.diagnostics]
+    found += checks.check(parsed.files, resolution, today, whole=not has_errors(found))
     intended = resolution.ruleset.active_on(today)
     ruleset = intended.audited() if audit else intended
     image = None

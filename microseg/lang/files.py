@@ -41,6 +41,8 @@ def parse_tree(tree: SourceTree) -> Parsed:
         paths = tree.policy_paths()
     except SourceError as error:
         return Parsed((_unread(error.path),), {}, [_unreadable(error)])
+    if not paths:
+        diagnostics.append(_no_files())
     for path in paths:
         text, problems = _read(tree, path)
         diagnostics += problems
@@ -75,4 +77,13 @@ def _unreadable(error: SourceError) -> Diagnostic:
         Span.of_file(error.path),
         f"can't read this file: {error.reason}",
         help="policy files are plain files inside the policy directory that microseg may read",
+    )
+
+
+def _no_files() -> Diagnostic:
+    return Diagnostic.of(
+        Code.NO_FILES,
+        Span.of_file("."),
+        "there is no policy file here: everything would be denied",
+        help="policy files end in .mseg; hidden files and folders are skipped",
     )

@@ -1,0 +1,195 @@
+"""What a policy says that its author probably doesn't mean: the warnings about meaning.
+
+Conflicts between policies and failed tests are found in microseg/analysis, limits in limits.py.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from microseg.compiler import shadowing
+from microseg.diagnostics import Code, Diagnostic
+from microseg.lang import ast
+from microseg.lang.ast import Operator
+from microseg.policy.addresses import Family
+from microseg.policy.services import Protocol, ServiceSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
+
+    from microseg.compiler.names import Names
+    from microseg.compiler.resolve import Resolution
+    from microseg.policy.rules import NamedSet, Rule
+
+NOTICE = timedelta(days=14)
+"""How long before its last day a rule is announced to expire."""
+
+_ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(Protocol.ICMPV6)}
+_OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
+
+
+def check(files: Sequence[ast.File], resolution: Resolution, today: date, *, whole: bool) -> list[Diagnostic]:
+    """Return the warnings and notes about a policy directory.
+
+    Args:
+        files: its syntax trees.
+        resolution: what they mean.
+        today: decides which rules have expired.
+        whole: nothing was left out because of an error, so what seems to be missing really is.
+
+    """
+    found = [*_mixed_operators(files), *_empty_groups(resolution)]
+    groups = resolution.scope.groups.nodes
+    for policy in resolution.ruleset.policies:
+        for rule in policy.rules:
+            found += _expiry(rule, today)
+            found += _unmatchable(rule, groups)
+    for policy in resolution.ruleset.active_on(today).policies:
+        found += shadowing.find(policy)
+    if whole:
+        found += _unused(resolution.scope.groups, Code.UNUSED_GROUP)
+        found += _unused(resolution.scope.services, Code.UNUSED_SERVICE)
+        found += _nothing_inside(files)
+    return found
+
+
+def _mixed_operators(files: Iterable[ast.File]) -> Iterator[Diagnostic]:
+    """Warn of `a | b - c`, which is read from left to right and often meant otherwise."""
+    for file in files:
+        for statement in file.statements:
+            for node in _expressions(statement):
+                for operation in _operations(node):
+                    if {Operator.OR, Operator.MINUS} <= set(operation.operators):
+                        yield Diagnostic.of(
+                            Code.MIXED_OPERATORS,
+                            operation.span,
+                            "`|` and `-` without parentheses are taken from left to right",
+                            help="write parentheses: `(a | b) - c` or `a | (b - c)`",
+                        )
+
+
+def _expressions(statement: ast.Statement) -> Iterator[ast.Addresses]:
+    match statement:
+        case ast.Group(addresses=addresses):
+            yield addresses
+        case ast.Protect(src=src):
+            yield src
+        case ast.Policy(rules=lines) | ast.Test(expectations=lines):
+            for line in lines:
+                yield line.flow.src
+                yield line.flow.dst
+        case _:
+            pass
+
+
+def _operations(node: ast.Addresses) -> Iterator[ast.Operation]:
+    match node:
+        case ast.Operation(operands=operands):
+            yield node
+            for operand in operands:
+                yield from _operations(operand)
+        case ast.Complement(operand=operand):
+            yield from _operations(operand)
+        case _:
+            pass
+
+
+def _empty_groups(resolution: Resolution) -> Iterator[Diagnostic]:
+    for name, addresses in resolution.scope.sets.items():
+        if not addresses:
+            place = resolution.scope.groups.nodes[name].name.span
+            yield Diagnostic.of(
+                Code.EMPTY_SET,
+                place,
+                f"group `{name}` has no address",
+                help="a rule with an empty set never matches: look at its `-`, `&` and lists",
+            )
+
+
+def _expiry(rule: Rule, today: date) -> Iterator[Diagnostic]:
+    if rule.expires is None:
+        return
+    day = rule.expires.isoformat()
+    if rule.expires < today:
+        yield Diagnostic.of(
+            Code.EXPIRED_RULE,
+            rule.span,
+            f"this rule expired after {day} and does nothing any more",
+            help="delete it, or give it a later date",
+        )
+    elif rule.expires - today <= NOTICE:
+        yield Diagnostic.of(
+            Code.EXPIRES_SOON,
+            rule.span,
+            f"this rule expires after {day}",
+            help="give it a later date if it is still needed then",
+        )
+
+
+def _unmatchable(rule: Rule, groups: Iterable[str]) -> Iterator[Diagnostic]:
+    """Warn of a rule no packet can match, whatever the other rules say."""
+    empty = [each for each in (rule.src, rule.dst) if not each.addresses]
+    if empty:
+        yield from (_empty(each, rule) for each in empty if each.name not in groups)
+        return
+    common = [family for family in Family if _has(rule.src, family) and _has(rule.dst, family)]
+    if not common:
+        yield Diagnostic.of(
+            Code.NO_COMMON_FAMILY,
+            rule.span,
+            "this rule never matches: one side has only IPv4 addresses, the other only IPv6",
+            help="a packet has addresses of one family: write a rule for each",
+        )
+    elif len(common) == 1 and rule.service.services <= _ICMP[_OTHER[common[0]]]:
+        right, wrong = ("ICMP", "ICMPv6") if common == [Family.IPV4] else ("ICMPv6", "ICMP")
+        yield Diagnostic.of(
+            Code.FAMILY_MISMATCH,
+            rule.span,
+            f"{wrong} between addresses of IPv{common[0].value}, which has {right}",
+            help=f"write {right.lower()}/... here",
+        )
+
+
+def _has(named: NamedSet, family: Family) -> bool:
+    return bool(named.addresses.family(family))
+
+
+def _empty(named: NamedSet, rule: Rule) -> Diagnostic:
+    return Diagnostic.of(
+        Code.EMPTY_SET,
+        rule.span,
+        f"this rule never matches: `{named.name}` has no address",
+        help="look at its `-`, `&` and lists",
+    )
+
+
+def _unused(names: Names[ast.Group] | Names[ast.Service], code: Code) -> Iterator[Diagnostic]:
+    for name, node in names.nodes.items():
+        if name not in names.used:
+            yield Diagnostic.of(
+                code,
+                node.name.span,
+                f"{names.wording.word} `{name}` is used nowhere",
+                help="delete it, or use it in a rule",
+            )
+
+
+def _nothing_inside(files: Iterable[ast.File]) -> Iterator[Diagnostic]:
+    for file in files:
+        for statement in file.statements:
+            match statement:
+                case ast.Policy(name=name, rules=()):
+                    message = f"policy `{name.text}` has no rules and decides nothing"
+                    yield Diagnostic.of(Code.NO_RULES, name.span, message, help="add a rule, or delete it")
+                case ast.Test(name=name, expectations=()):
+                    message = f"test {name.text} expects nothing and can't fail"
+                    yield Diagnostic.of(
+                        Code.EMPTY_TEST,
+                        name.span,
+                        message,
+                        help="add `expect allow SRC -> DST`, or delete it",
+                    )
+                case _:
+                    pass
