@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from microseg.abi import MAX_PROBES, MAX_SERVICES, MAX_SETS, PolicyMap
 from microseg.compiler.containment import TARGET_BITS
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from microseg.compiler.image import Image, Prefix
     from microseg.policy.rules import Ruleset
+
+Member = TypeVar("Member")
 
 SHOWN = 20
 """Names listed in a message before it says how many more there are."""
@@ -81,14 +83,10 @@ class _Places:
 
 
 def _sets(image: Image, places: _Places) -> list[Diagnostic]:
-    """One diagnostic for each combination of sets that is too long, at its first block."""
-    seen: set[tuple[int, ...]] = set()
+    """One diagnostic for each combination of sets that is too long."""
     found: list[Diagnostic] = []
     for family, table in ((Family.IPV4, image.ipv4), (Family.IPV6, image.ipv6)):
-        for block, ids in table.items():
-            if len(ids) <= MAX_SETS or ids in seen:
-                continue
-            seen.add(ids)
+        for block, ids in _longest(table, MAX_SETS):
             names = sorted(image.set_names[set_id] for set_id in ids)
             at = places.latest(places.sets, names)
             found.append(
@@ -105,15 +103,11 @@ def _sets(image: Image, places: _Places) -> list[Diagnostic]:
 
 
 def _services(image: Image, places: _Places) -> list[Diagnostic]:
-    seen: set[frozenset[int]] = set()
+    """One diagnostic for each combination of services that is too long."""
     found: list[Diagnostic] = []
     for table in (image.destination_services, image.source_services):
-        for block, elements in table.items():
-            ids = frozenset(element.service_id for element in elements)
-            if len(elements) <= MAX_SERVICES or ids in seen:
-                continue
-            seen.add(ids)
-            names = sorted(image.service_names[service_id] for service_id in ids)
+        for block, elements in _longest(table, MAX_SERVICES):
+            names = sorted({image.service_names[element.service_id] for element in elements})
             at = places.latest(places.services, names)
             found.append(
                 Diagnostic.of(
@@ -126,6 +120,18 @@ def _services(image: Image, places: _Places) -> list[Diagnostic]:
                 )
             )
     return found
+
+
+def _longest(
+    table: Mapping[Prefix, tuple[Member, ...]], limit: int
+) -> list[tuple[Prefix, tuple[Member, ...]]]:
+    """Return the lists over the limit with their first block, without those that a longer one includes."""
+    too_long = [(block, members) for block, members in table.items() if len(members) > limit]
+    kept: list[tuple[Prefix, tuple[Member, ...]]] = []
+    for block, members in sorted(too_long, key=lambda row: (-len(row[1]), row[0])):
+        if not any(set(members) <= set(longer) for _, longer in kept):
+            kept.append((block, members))
+    return kept
 
 
 def _search(image: Image, places: _Places) -> list[Diagnostic]:
