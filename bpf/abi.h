@@ -81,7 +81,8 @@ struct ms_key4 {
 	__be32 address[2]; /* endpoints in ascending order of the raw numbers */
 	__be16 port[2];	   /* of address[i]; the identifier twice for ICMP echo; 0 without ports */
 	__u8 protocol;
-	__u8 zero[3];
+	__u8 role; /* ICMP echo: 1 + the endpoint that asks, so that a question back is another session; else 0 */
+	__u8 zero[2];
 };
 
 struct ms_address6 {
@@ -92,7 +93,8 @@ struct ms_key6 {
 	struct ms_address6 address[2];
 	__be16 port[2];
 	__u8 protocol;
-	__u8 zero[3];
+	__u8 role;
+	__u8 zero[2];
 };
 
 /* One cache line; the element of the hash is 48 bytes of its own, the key and this. Index 0: from the client. */

@@ -110,8 +110,8 @@ ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 		session = ms_opening_find(packet);
 		opening = 1;
 	}
-	if (session && (ms_session_expired(session, scratch->now) ||
-			(session->state >= MS_STATE_CLOSING && ms_is_syn(packet)))) {
+	if (session &&
+	    (ms_session_expired(session, scratch->now) || (session->state >= MS_STATE_CLOSING && ms_is_syn(packet)))) {
 		ms_session_delete(packet);
 		session = 0;
 	}
@@ -169,7 +169,7 @@ ms_inline int ms_exit(struct __sk_buff *skb, struct ms_stats *stats, struct ms_s
 	stats->outcome[outcome & (MS_OUTCOME_SLOTS - 1)]++;
 	if (scratch->report || outcome >= MS_FIRST_DROP)
 		ms_report(skb, stats, scratch);
-	ms_trace("microseg: outcome %d rule %u", outcome, scratch->search.rule);
+	ms_trace("microseg: outcome %u rule %x family %u", outcome, scratch->search.rule, scratch->packet.family);
 	return outcome >= MS_FIRST_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 

@@ -128,6 +128,7 @@ ms_inline __u32 ms_parse_icmp(struct ms_packet *packet, const __u8 *header)
 	__u8 reply = packet->family == 4 ? MS_ECHO_REPLY4 : MS_ECHO_REPLY6;
 	__u8 own = packet->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 	__be16 identifier = *(const __be16 *)(header + 4);
+	__u8 role;
 
 	packet->icmp = header[0] << 8 | header[1];
 	packet->kind = MS_KIND_MESSAGE;
@@ -140,6 +141,11 @@ ms_inline __u32 ms_parse_icmp(struct ms_packet *packet, const __u8 *header)
 	else
 		return 0;
 	ms_set_ports(packet, identifier, identifier);
+	role = 1 + (packet->same ? 0 : packet->reversed ^ (packet->kind == MS_KIND_ECHO_REPLY));
+	if (packet->family == 4)
+		packet->key4.role = role;
+	else
+		packet->key6.role = role;
 	return 0;
 }
 
@@ -209,7 +215,7 @@ ms_inline __u32 ms_parse_transport(struct __sk_buff *skb, struct ms_packet *pack
 		return ms_read_transport(packet, header, at->length);
 	/* The last bytes of the packet, or behind a long chain of extension headers. */
 	__builtin_memset(copy, 0, sizeof(copy));
-	if (need == 20 ? bpf_skb_load_bytes(skb, at->offset, copy, 20)
+	if (need == 20	 ? bpf_skb_load_bytes(skb, at->offset, copy, 20)
 	    : need == 12 ? bpf_skb_load_bytes(skb, at->offset, copy, 12)
 			 : bpf_skb_load_bytes(skb, at->offset, copy, 8))
 		return MS_DROP_TRUNCATED;

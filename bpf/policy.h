@@ -51,8 +51,8 @@ ms_inline void ms_add_services(struct ms_search *s, struct ms_service_key *key, 
 	}
 }
 
-ms_inline void ms_find_services(struct ms_search *s, __u8 protocol, const struct ms_question *question,
-				const int slot, __u8 slot_flags)
+ms_inline void ms_find_services(struct ms_search *s, __u8 protocol, const struct ms_question *question, const int slot,
+				__u8 slot_flags)
 {
 	struct ms_service_key key = {.prefix_bits = 32, .axis = MS_AXIS_DESTINATION, .protocol = protocol};
 

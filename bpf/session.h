@@ -114,7 +114,7 @@ ms_inline __u32 ms_idle_of(__u8 protocol, __u8 state, __u8 flags)
 		if (state == MS_STATE_CLOSING)
 			return MS_IDLE_TCP_CLOSING;
 		return state == MS_STATE_STEADY || (flags & MS_SESSION_ADOPTED) ? MS_IDLE_TCP_STEADY
-										 : MS_IDLE_TCP_OPENING;
+										: MS_IDLE_TCP_OPENING;
 	case IPPROTO_UDP:
 		return state == MS_STATE_STEADY ? MS_IDLE_UDP_STEADY : MS_IDLE_UDP_OPENING;
 	case IPPROTO_ICMP:

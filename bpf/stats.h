@@ -6,9 +6,15 @@
 #include "maps.h"
 
 #ifdef MS_DEBUG
-#define ms_trace(...) bpf_trace_printk(__VA_ARGS__)
+/* Shown by /sys/kernel/debug/tracing/trace_pipe. At most three arguments. (bcc's own macro wants no macro around.) */
+static int (*ms_printk)(const char *format, __u32 size, ...) = (void *)BPF_FUNC_trace_printk;
+#define ms_trace(format, ...)                                                                                          \
+	({                                                                                                             \
+		char text[] = format;                                                                                  \
+		ms_printk(text, sizeof(text), ##__VA_ARGS__);                                                          \
+	})
 #else
-#define ms_trace(...)
+#define ms_trace(format, ...)
 #endif
 
 /*

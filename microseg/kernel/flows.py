@@ -86,7 +86,7 @@ class Flows:
     def ask(self, frame: bytes, generation: int) -> Answer:
         """Return what the policy of a generation, live or standby, says about a frame; touches nothing.
 
-        The frame is an Ethernet frame of at least 14 bytes. Older kernels may lose the question when real
+        The frame is an Ethernet frame as Runner.run takes it. Older kernels may lose the question when real
         packets come in between; it is asked again then.
         """
         runner = self._runner("probe")

@@ -1,7 +1,7 @@
 """Run a loaded program on a packet of ours: BPF_PROG_TEST_RUN.
 
-The kernel makes a linear socket buffer of the frame (at least 14 bytes) in the caller's network namespace;
-of the context only the fields of FrameContext can be set. What needs a non-linear buffer, a VLAN tag in
+The kernel makes a linear socket buffer of the frame in the caller's network namespace: at least 14 bytes, at
+most what fits in a page (about 3,500), and newer kernels want the IP header whole. Of the context only the fields of FrameContext can be set. What needs a non-linear buffer, a VLAN tag in
 metadata or a device without a link header has to be tested with real traffic. See net/bpf/test_run.c,
 bpf_prog_test_run_skb.
 """
@@ -20,6 +20,8 @@ _CONTEXT_SIZE = 192
 
 _MARK, _PRIORITY, _IFINDEX, _CB, _GSO_SEGS, _GSO_SIZE = 8, 32, 40, 48, 164, 176
 """Offsets of 32-bit fields in struct __sk_buff; cb has five."""
+
+_LARGEST = 4096
 
 PASS = 0xFFFFFFFF
 """TCX_NEXT and TC_ACT_UNSPEC, -1 as the kernel returns it."""
@@ -80,12 +82,13 @@ class Runner:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._frame = ctypes.create_string_buffer(65536)
+        self._frame = ctypes.create_string_buffer(_LARGEST)
         self._context = ctypes.create_string_buffer(_CONTEXT_SIZE)
         self._context_out = ctypes.create_string_buffer(_CONTEXT_SIZE)
 
     def run(self, frame: bytes, context: FrameContext = _NO_CONTEXT, repeat: int = 1) -> RunResult:
-        """Run the program on a frame of 14 to 65,535 bytes."""
+        """Run the program on a frame of 14 bytes to about 3,500."""
+        assert len(frame) <= _LARGEST, f"a frame of {len(frame)} bytes"
         ctypes.memmove(self._frame, frame, len(frame))
         ctypes.memmove(self._context, bytes(context.to_bytes()), _CONTEXT_SIZE)
         attributes = Attributes(

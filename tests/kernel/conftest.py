@@ -1,0 +1,90 @@
+"""A loaded data plane for the tests of a module, in a BPF file system of its own.
+
+Without root or BPF the tests skip; MICROSEG_REQUIRE_BPF=1 makes them fail instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from kernel.laboratory import Laboratory
+
+from microseg.kernel.bpf import MapType, create_map
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.maps import Map
+from microseg.reconcile.dataplane import KernelError, Sizing
+
+SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, rule_counters=1024)
+
+
+def why_no_bpf() -> str:
+    """Return why kernel tests can't run here; empty when they can."""
+    if os.geteuid() != 0:
+        return "not root"
+    try:
+        Map(create_map(MapType.HASH, 4, 4, 1)).close()
+    except KernelError as error:
+        return error.message
+    if subprocess.run(["/usr/bin/python3", "-c", "import bcc"], check=False, capture_output=True).returncode:
+        return "python3-bpfcc is not installed"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    ours = [item for item in items if here in item.path.parents]
+    reason = why_no_bpf() if ours and os.environ.get("MICROSEG_REQUIRE_BPF") != "1" else ""
+    for item in ours:
+        item.add_marker(pytest.mark.kernel)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=f"no BPF here: {reason}"))
+
+
+@pytest.fixture(scope="session")
+def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A BPF file system that nobody else sees the inside of."""
+    folder = tmp_path_factory.mktemp("bpffs")
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def plane(bpffs: Path, request: pytest.FixtureRequest) -> Iterator[PinnedDataPlane]:
+    """A data plane, loaded and attached to nothing."""
+    name = request.module.__name__.replace(".", "_")
+    made = PinnedDataPlane(bpffs / name)
+    made.load(SIZING)
+    yield made
+    made.unload()
+    assert not (bpffs / name).exists(), "unload left pins behind"
+
+
+@pytest.fixture
+def lab(plane: PinnedDataPlane) -> Iterator[Laboratory]:
+    """The same data plane without sessions and events, and with no policy in force."""
+    made = Laboratory(plane)
+    made.clear()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def namespace() -> Iterator[None]:
+    """Run the test in a network namespace of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone_newnet = 0x40000000
+    with open("/proc/self/ns/net", "rb") as outside:  # noqa: PTH123  # a namespace file, for its descriptor
+        assert libc.unshare(clone_newnet) == 0, os.strerror(ctypes.get_errno())
+        try:
+            with suppress(FileNotFoundError):
+                subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield
+        finally:
+            assert libc.setns(outside.fileno(), clone_newnet) == 0
