@@ -110,6 +110,15 @@ def propose(host: Host, request: Request) -> Transaction:
     return tx
 
 
+def refusal(tx: Transaction) -> ReconcileError | None:
+    """Return why an apply of a proposal would be refused now, None when it wouldn't."""
+    try:
+        steps.guard(tx)
+    except ReconcileError as error:
+        return error
+    return None
+
+
 def _silent(_: StepName) -> None:
     pass
 
@@ -211,9 +220,7 @@ def _stands(tx: Transaction, now: Observed) -> str:
         return f"generation {now.generation} is in force, not {before} as before; see microseg status"
     if not now.generation:
         return "as before, no policy is in force: everything passes"
-    return (
-        f"the policy in force is unchanged: generation {now.generation}, from {describe(tx.known.revision)}"
-    )
+    return f"generation {now.generation} is in force, as before: {describe(tx.known.revision)}"
 
 
 def _result(tx: Transaction) -> Result:

@@ -193,7 +193,7 @@ def _detail(plan: Plan) -> str:
     """Return what was done, in one line."""
     totals = [sum(column) for column in zip(*plan.counts().values(), strict=True)]
     parts = [f"entries: {totals[0]} created, {totals[1]} updated, {totals[2]} deleted"]
-    if plan.default:
+    if plan.default and plan.default.before:
         parts.append("another default")
     if plan.attach:
         parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))

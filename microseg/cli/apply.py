@@ -1,0 +1,117 @@
+"""microseg apply: bring the kernel to the policy, all of it or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from microseg.cli import instance, options, plan_text, policy_input, progress, terminal
+from microseg.cli.exits import Command, ExitCode
+from microseg.cli.plan_json import plan_object
+from microseg.diagnostics import summary
+from microseg.reconcile.apply import apply
+from microseg.reconcile.guards import TESTS_FLAG
+from microseg.reconcile.records import revision_to_json
+from microseg.reconcile.revision import describe
+from microseg.reconcile.transaction import Request
+
+if TYPE_CHECKING:
+    from microseg.config import Settings
+    from microseg.reconcile.transaction import Result
+
+
+@click.command("apply", cls=Command)
+@options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING)
+@options.revision
+@options.audit
+@click.option(TESTS_FLAG, "allow_failing_tests", is_flag=True, help="Apply although policy tests fail.")
+@options.output_format
+def command(
+    settings: Settings, rev: str | None, output_format: str, *, audit: bool, allow_failing_tests: bool
+) -> ExitCode:
+    """Bring the kernel to the policy: all of it, or nothing.
+
+    The new policy is staged beside the one in force, read back and verified; then one store switches. When
+    anything fails, the policy in force stays as it is. The first apply loads the program and attaches it to
+    the interfaces named by --interface or in microseg.toml.
+    """
+    with policy_input.chosen(settings.policy_dir, rev) as given, progress.of_steps() as announce:
+        request = Request(
+            given.compiler(audit=audit),
+            instance.operator(settings),
+            settings.interfaces,
+            settings.hook,
+            settings.sizing,
+            allow_failing_tests,
+        )
+        result = apply(instance.open_host(settings), request, announce=announce)
+    if output_format == "json":
+        terminal.dump(_object(result))
+    else:
+        _show(result)
+    return ExitCode.DONE
+
+
+def _show(result: Result) -> None:
+    for problem in result.warnings:
+        terminal.warn(problem)
+    if result.desired.warnings:
+        terminal.warn(f"the policy is valid, with {summary(result.desired.warnings)}: see microseg lint")
+    if result.plan.is_empty:
+        _show_unchanged(result)
+        return
+    revision = describe(result.plan.revision)
+    if not result.plan.replaces_policy:
+        terminal.say(f"Generation {result.generation} stays in force, on more interfaces.", bold=True)
+    else:
+        terminal.say(f"Generation {result.generation} is in force: {revision}", bold=True, fg="green")
+    created, updated, deleted = plan_text.totals(result.plan)
+    terminal.pairs(
+        [
+            ("before", _before(result)),
+            ("entries", f"{created} created, {updated} updated, {deleted} deleted"),
+            ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in result.plan.attach)),
+            ("took", f"{result.duration_ms / 1000:.2f} s"),
+            ("undo", _undo(result)),
+        ]
+    )
+
+
+def _show_unchanged(result: Result) -> None:
+    terminal.say(
+        f"Nothing changes: generation {result.generation} already holds exactly this policy.", bold=True
+    )
+    if result.known.revision != result.plan.revision:
+        before, after = describe(result.known.revision), describe(result.plan.revision)
+        terminal.pairs([("recorded", f"it is {after} now, and was {before}")])
+
+
+def _before(result: Result) -> str:
+    if not result.plan.generation:
+        return "no policy, everything passed"
+    return f"generation {result.plan.generation}, {describe(result.known.revision)}"
+
+
+def _undo(result: Result) -> str:
+    if result.can_roll_back:
+        return "microseg rollback"
+    if not result.plan.generation:
+        return "microseg detach (everything passes again)"
+    interfaces = " ".join(f"--interface {it.interface}" for it in result.plan.attach)
+    return f"microseg detach {interfaces}" if interfaces and not result.plan.replaces_policy else ""
+
+
+def _object(result: Result) -> dict[str, Any]:
+    return {
+        "generation": result.generation,
+        "revision": revision_to_json(result.plan.revision),
+        "previous_generation": result.plan.generation,
+        "previous_revision": revision_to_json(result.known.revision),
+        "changed": not result.plan.is_empty,
+        "staged": result.staged,
+        "can_roll_back": result.can_roll_back,
+        "duration_ms": result.duration_ms,
+        "warnings": list(result.warnings),
+        "plan": plan_object(result.plan),
+    }

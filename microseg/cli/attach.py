@@ -1,0 +1,44 @@
+"""microseg attach: enforce the policy in force on more interfaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from microseg.cli import instance, options, terminal
+from microseg.cli.exits import Command
+from microseg.reconcile.attachment import attach
+
+if TYPE_CHECKING:
+    from microseg.config import Settings
+
+
+@click.command("attach", cls=Command)
+@options.with_settings(*options.WRITING, *options.ATTACHING)
+@options.output_format
+def command(settings: Settings, output_format: str) -> None:
+    """Enforce the policy in force on more interfaces.
+
+    On those named by --interface or in microseg.toml: on all of them, or, when one fails, on none.
+    """
+    if not settings.interfaces:
+        raise click.UsageError(
+            'Name an interface: --interface eth0, or interfaces = ["eth0"] in microseg.toml.'
+        )
+    host, who = instance.open_host(settings), instance.operator(settings)
+    result = attach(host, who, settings.interfaces, settings.hook)
+    if output_format == "json":
+        terminal.dump(
+            {"attached": [it.interface for it in result.changed], "now": [it.interface for it in result.now]}
+        )
+        return
+    if not result.changed:
+        terminal.say("Nothing changes: all of them are attached already.", bold=True)
+        return
+    names = ", ".join(f"{it.interface} ({it.hook.value})" for it in result.changed)
+    undo = " ".join(f"--interface {it.interface}" for it in result.changed)
+    terminal.say(f"Attached: {names}", bold=True, fg="green")
+    terminal.pairs(
+        [("now", ", ".join([it.interface for it in result.now])), ("undo", f"microseg detach {undo}")]
+    )

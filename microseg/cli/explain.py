@@ -1,0 +1,39 @@
+"""microseg explain: the page of a diagnostic."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+
+import click
+
+from microseg.cli.exits import Command
+from microseg.diagnostics import Code
+
+PAGES = "_diagnostics"
+"""Folder of the pages inside the package, a link to docs/diagnostics in the repository."""
+
+
+@click.command("explain", cls=Command)
+@click.argument("code", required=False)
+def command(code: str | None) -> None:
+    """Explain a diagnostic, such as MS301; without a code, list them all."""
+    if code is None:
+        for each in Code:
+            click.echo(f"{each.value}  {each.severity.value:<8} {each.title}")
+        return
+    known = _find(code)
+    page = resources.files("microseg").joinpath(PAGES, f"{known.value}.md")
+    if page.is_file():
+        click.echo(page.read_text(encoding="utf-8").rstrip())
+        return
+    click.echo(f"{known.value}: {known.title} ({known.severity.value})")
+
+
+def _find(text: str) -> Code:
+    codes = {code.value: code for code in Code}
+    if text.upper() in codes:
+        return codes[text.upper()]
+    near = difflib.get_close_matches(text.upper(), codes, n=1)
+    hint = f"Did you mean {near[0]}?" if near else "microseg explain lists them all."
+    raise click.UsageError(f"There is no diagnostic {text}. {hint}")

@@ -1,0 +1,114 @@
+"""The program `microseg`: its commands, imported when they're called so that the start is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from microseg.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "apply": "Bring the kernel to the policy: all of it, or nothing.",
+    "attach": "Enforce the policy in force on more interfaces.",
+    "counters": "Show what each rule has judged.",
+    "detach": "End enforcement, everywhere or on some interfaces.",
+    "explain": "Explain a diagnostic, such as MS301.",
+    "lint": "Check the policy and show everything that is wrong with it.",
+    "observe": "Show denied and logged packets as they come.",
+    "plan": "Show what an apply would change, and change nothing.",
+    "rollback": "Put the previous generation in force again, at once.",
+    "status": "Show what is in force, where, and since when.",
+    "test": "Prove the policy's own tests.",
+}
+"""Every command is `command` in the module microseg.cli.NAME; this is its help in one line."""
+
+EPILOG = """\
+Exit codes: 0 done; 1 the policy is wrong or the apply failed, the old policy is in force; 2 there are changes
+(plan --detailed-exitcode); 3 refused by a guard; 4 kernel or permission; 64 usage.
+
+Shell completion: eval "$(_MICROSEG_COMPLETE=bash_source microseg)", or zsh_source, fish_source.
+"""
+
+
+class CommandLine(click.Group):
+    """Finds commands by name without importing the others, and turns usage errors into exit code 64."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None when there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"microseg.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, which needs no import."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002  click's signature
+        **extra: Any,  # noqa: ANN401  click's signature
+    ) -> Any:  # noqa: ANN401  click's signature
+        """Run a command line; ends the process unless standalone_mode is off."""
+        code = self._run(args, prog_name, complete_var, extra)
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+    def _run(
+        self, args: Sequence[str] | None, name: str | None, complete_var: str | None, extra: dict[str, Any]
+    ) -> int:
+        try:
+            answer = super().main(args, name, complete_var, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            error.show()
+            return ExitCode.USAGE
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("Interrupted.", err=True)
+            return ExitCode.INTERRUPTED
+        except BrokenPipeError:  # the reader of our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+            return ExitCode.BROKEN_PIPE
+        return answer if isinstance(answer, int) else ExitCode.DONE
+
+
+def _version() -> str:
+    try:
+        return version("microseg")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+@click.group(
+    cls=CommandLine,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(_version(), prog_name="microseg", message="%(prog)s %(version)s")
+def main() -> None:
+    """Host micro-segmentation under version control.
+
+    Check a policy with lint and test, see what it would change with plan, and enforce it with apply.
+    """

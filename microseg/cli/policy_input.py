@@ -1,0 +1,103 @@
+"""The policy a command works on: the files as they are, or those of one commit."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from microseg.analysis.examine import Examination, examine
+from microseg.cli import terminal
+from microseg.cli.instance import now
+from microseg.gitops.errors import GitError
+from microseg.reconcile.desired import Desired, desired_of
+from microseg.reconcile.errors import NoPolicyError
+from microseg.source import DirectoryTree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from microseg.abi import PolicyMap
+    from microseg.reconcile.revision import Revision
+    from microseg.source import SourceTree
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInput:
+    """A policy directory and what it is a revision of (None: outside git, or not asked for)."""
+
+    tree: SourceTree
+    revision: Revision | None
+
+    def examine(self, *, audit: bool, capacities: Mapping[PolicyMap, int] | None = None) -> Examination:
+        """Compile and check it as of today, in UTC, so that all hosts agree on the day."""
+        return examine(self.tree, now().date(), audit=audit, capacities=capacities)
+
+    def compiler(self, *, audit: bool) -> Callable[[Mapping[PolicyMap, int]], Desired]:
+        """Return what makes the desired contents, given how many entries fit each map."""
+
+        def compile_policy(capacities: Mapping[PolicyMap, int]) -> Desired:
+            return desired_of(self.examine(audit=audit, capacities=capacities), self.revision)
+
+        return compile_policy
+
+
+def files(policy_dir: Path) -> PolicyInput:
+    """Return the files as they are, without asking git; raises SourceError or NoPolicyError."""
+    return _checked(PolicyInput(DirectoryTree(policy_dir), None), str(policy_dir))
+
+
+@contextmanager
+def committed(policy_dir: Path, rev: str) -> Iterator[PolicyInput]:
+    """Give the policy of a commit; raises GitError or NoPolicyError."""
+    from microseg.gitops import revisions  # noqa: PLC0415  git takes a while to import, and most need none
+
+    with revisions.open_revision(policy_dir, rev) as tree:
+        yield _checked(PolicyInput(tree, tree.revision), f"commit {tree.revision.short()}")
+
+
+def text(policy_dir: Path, rev: str | None) -> AbstractContextManager[PolicyInput]:
+    """Give the policy of a commit, or the files as they are without asking git."""
+    return nullcontext(files(policy_dir)) if rev is None else committed(policy_dir, rev)
+
+
+@contextmanager
+def chosen(policy_dir: Path, rev: str | None) -> Iterator[PolicyInput]:
+    """Give the policy of a commit, or, when none is named, the files as they are with the one they come from.
+
+    Raises:
+        SourceError: the directory can't be read.
+        NoPolicyError: it has no policy files.
+        GitError: the commit isn't there.
+
+    """
+    if rev is None:
+        given = files(policy_dir)
+        yield replace(given, revision=_describe(policy_dir))
+        return
+    with committed(policy_dir, rev) as given:
+        yield given
+
+
+def _describe(policy_dir: Path) -> Revision | None:
+    """Return the revision; when git can't say, the files still are what they are."""
+    from microseg.gitops import revisions  # noqa: PLC0415  as above
+
+    try:
+        return revisions.describe_directory(policy_dir)
+    except GitError as error:
+        terminal.warn(f"{error.message}; the revision is not known")
+        if error.advice:
+            terminal.remark("try", error.advice)
+        return None
+
+
+def _checked(given: PolicyInput, where: str) -> PolicyInput:
+    if not given.tree.policy_paths():
+        raise NoPolicyError(
+            f"there is no policy file (*.mseg) in {where}; nothing was changed",
+            advice="name the policy directory: --policy-dir, MICROSEG_POLICY_DIR, "
+            "or policy_dir in microseg.toml",
+        )
+    return given

@@ -1,0 +1,121 @@
+"""microseg status: what is in force, where, since when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from microseg.cli import instance, options, terminal
+from microseg.cli.entry_text import TITLES
+from microseg.cli.exits import Command
+from microseg.cli.plan_text import default_words
+from microseg.reconcile.records import history_to_json, revision_to_json
+from microseg.reconcile.revision import describe
+from microseg.reconcile.status import Status, read_status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from microseg.config import Settings
+
+
+@click.command("status", cls=Command)
+@options.with_settings(*options.KERNEL)
+@options.output_format
+def command(settings: Settings, output_format: str) -> None:
+    """Show what is in force, where, and since when."""
+    status = read_status(instance.open_host(settings))
+    if output_format == "json":
+        terminal.dump(_object(status))
+    else:
+        _show(status)
+
+
+def _show(status: Status) -> None:
+    observed = status.observed
+    terminal.say(_headline(status), bold=True)
+    applied = status.known.applied
+    terminal.pairs(
+        [
+            ("revision", describe(status.known.revision) if applied else ""),
+            (
+                "since",
+                f"{_when(applied.at)}, by {applied.who} ({applied.operation.value})" if applied else "",
+            ),
+            ("default", default_words(observed.configs[observed.live]) if observed.judges else ""),
+            ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in observed.attachments)),
+            ("entries", _entries(status)),
+            (
+                "confirm",
+                f"within {observed.confirm_left_s} s, or it goes back" if observed.confirm_left_s else "",
+            ),
+            ("way back", f"generation {status.way_back}: microseg rollback" if status.way_back else ""),
+            ("last", _last(status)),
+        ]
+    )
+    for problem in _problems(status):
+        terminal.warn(problem)
+
+
+def _headline(status: Status) -> str:
+    observed = status.observed
+    if not observed.loaded:
+        return "Nothing is loaded: everything passes."
+    if not observed.generation:
+        return "The program is loaded, but no policy is in force: everything passes."
+    if not observed.attachments:
+        return f"Generation {observed.generation} is in force, but nowhere: no interface is attached."
+    return f"Generation {observed.generation} is in force."
+
+
+def _problems(status: Status) -> list[str]:
+    problems = list(status.known.problems)
+    if status.altered:
+        problems.append(
+            "the entries in the kernel are not those that were staged: somebody changed them; "
+            "microseg apply puts them right"
+        )
+    if status.observed.reverted:
+        root = status.observed.root.generation
+        problems.append(f"generation {root} was not confirmed in time, so the program went back by itself")
+    return problems
+
+
+def _entries(status: Status) -> str:
+    capacities = status.observed.capacities
+    return ", ".join(
+        f"{count} of {capacities[name]} {TITLES[name]}" for name, count in status.entries.items() if count
+    )
+
+
+def _last(status: Status) -> str:
+    last = status.last
+    if last is None:
+        return ""
+    return f"{last.operation.value} {last.outcome.value}, {_when(last.at)}, by {last.who}: {last.detail}"
+
+
+def _when(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _object(status: Status) -> dict[str, Any]:
+    observed, applied = status.observed, status.known.applied
+    return {
+        "loaded": observed.loaded,
+        "generation": observed.generation,
+        "revision": revision_to_json(status.known.revision),
+        "since": applied.at.isoformat() if applied else None,
+        "who": applied.who if applied else None,
+        "operation": applied.operation.value if applied else None,
+        "digest": observed.configs[observed.live].digest.hex() if observed.judges else None,
+        "default": default_words(observed.configs[observed.live]) if observed.judges else None,
+        "attached": [{"interface": it.interface, "hook": it.hook.value} for it in observed.attachments],
+        "entries": {name.value: count for name, count in status.entries.items()},
+        "capacities": {name.value: count for name, count in observed.capacities.items()},
+        "confirm_within_s": observed.confirm_left_s or None,
+        "way_back": status.way_back or None,
+        "last": history_to_json(status.last) if status.last else None,
+        "problems": _problems(status),
+    }
