@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +15,15 @@ from typing import TYPE_CHECKING
 from examples.demo.network import NODES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from examples.demo.narration import Narrator
     from examples.demo.network import Network
 
 PROGRAM = Path(sys.executable).parent / "microseg"
 TIMEOUT_S = 120
+EVENTS_WITHIN_S = 1.0
+"""How long an event may take from the packet to the line."""
 
 SETTINGS = """\
 policy_dir = "{policy_dir}"
@@ -60,6 +67,28 @@ class Microseg:
         self.narrator.result("exit code", str(run.returncode), expected=run.returncode == exit_code)
         self.narrator.pause()
         return run.stdout
+
+    @contextmanager
+    def observing(self) -> Iterator[list[str]]:
+        """Watch events meanwhile; afterwards the list has the lines that came, and they are shown."""
+        lines: list[str] = []
+        self.narrator.command(["microseg", "observe"])
+        observer = subprocess.Popen(
+            self.network.command_on_host(str(PROGRAM), "observe"),
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield lines
+            time.sleep(EVENTS_WITHIN_S)
+        finally:
+            observer.send_signal(signal.SIGINT)
+            output, _ = observer.communicate(timeout=TIMEOUT_S)
+        lines += output.splitlines()
+        self.narrator.show(output)
 
     def remove(self) -> None:
         """End enforcement, quietly; for the end, however it comes."""

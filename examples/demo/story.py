@@ -49,8 +49,8 @@ class Story:
     def play(self) -> None:
         """Tell all of it; raises UntrueError at the first thing that isn't as said."""
         self.before()
-        self.first_policy()
-        self.enforcement()
+        commit = self.first_policy()
+        self.enforcement(commit)
         self.change_under_load()
         self.broken_policy()
         self.rollback()
@@ -66,7 +66,7 @@ class Story:
         self.narrator.say("Every server answers everybody:")
         self.check(EVERYTHING, answered=True)
 
-    def first_policy(self) -> None:
+    def first_policy(self) -> str:
         self.narrator.act("A policy, under git")
         self.repository.create()
         commit = self.repository.commit(policies.FILE, policies.FIRST, "shop: three tiers")
@@ -81,12 +81,14 @@ class Story:
         self.microseg.run("apply")
         self.narrator.say("And now there is nothing left to do:")
         self.microseg.run("plan", "--detailed-exitcode")
+        return commit
 
-    def enforcement(self) -> None:
+    def enforcement(self, commit: str) -> None:
         self.narrator.act("What is allowed goes on, what isn't gets no answer")
         self.check(WEB_TO_APP + APP_TO_DATABASE, answered=True)
         self.narrator.say("Denied by the rule about db, and by the default:")
         self.check(WEB_TO_DATABASE + APP_TO_BACKUP + UNHEARD_OF, answered=False)
+        self.observe(commit)
         self.narrator.say("Every rule has counted what it judged:")
         self.microseg.run("counters")
 
@@ -130,6 +132,17 @@ class Story:
         self.narrator.say("Only this ends it. A crash, a kill or an upgrade of microseg doesn't.")
         self.microseg.run("detach")
         self.check(EVERYTHING, answered=True)
+
+    def observe(self, commit: str) -> None:
+        """Show who decided about a packet: rule, file, line and commit."""
+        self.narrator.say("Whoever watches is told why, with file, line and commit:")
+        place = f"{policies.DENIAL}@{commit}"
+        with self.microseg.observing() as lines:
+            self.check(WEB_TO_DATABASE, answered=False)
+        for flow in WEB_TO_DATABASE:
+            told = any(place in line and flow.is_told_in(line) for line in lines)
+            self.narrator.result(str(flow), f"reported at {place}", expected=told)
+        self.narrator.pause()
 
     def commit(self, text: str, subject: str) -> None:
         """Commit a text, and show what changed."""

@@ -47,6 +47,11 @@ class Flow:
         service = f"{self.transport.value}/{self.port}"
         return f"{self.client.name:>3} -> {self.server.name:<3}  {service:<8}  {self.family}"
 
+    def is_told_in(self, line: str) -> bool:
+        """Say whether the line has both ends of this flow in it."""
+        ends = (self.client.address(self.family), self.server.address(self.family), str(self.port))
+        return all(end in line for end in ends)
+
 
 class Traffic:
     """Servers and transfers of one network. Use as a context manager: every socket is closed at its end."""
