@@ -68,7 +68,7 @@ def parse_block(text: str) -> Block:
         raise ValueProblem(
             Code.BAD_PREFIX,
             f"the prefix length of `{text}` is not a number from 0 to {family.bits}",
-            f"write {address}/{family.bits} for this one address",
+            f"write {address}/{_netmask_bits(length) or family.bits}",
         )
     free = family.bits - int(length)
     network = low >> free << free
@@ -170,6 +170,16 @@ def of_list(
         found += _shown(bad, node)
         return None
     return AddressSet(*(ranges.normalize(families[family]) for family in (Family.IPV4, Family.IPV6)))
+
+
+def _netmask_bits(text: str) -> int | None:
+    """Return the prefix length that a netmask such as 255.255.0.0 stands for, None if it is none."""
+    try:
+        mask = int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
+    except (OSError, ValueError):
+        return None
+    bits = mask.bit_count()
+    return bits if mask == Family.IPV4.highest >> (32 - bits) << (32 - bits) else None
 
 
 def _parse_line(entry: str) -> Block:

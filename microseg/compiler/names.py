@@ -77,13 +77,19 @@ class Names(Generic[Node]):
         if name in self.nodes:
             return True
         if name not in self.lost and not self.any_lost:
-            close = difflib.get_close_matches(name, self.nodes, n=1)
             word = self.wording.word
-            advice = f"did you mean {close[0]}?" if close else hint or f"define it: {word} {name} = ..."
+            advice = hint or self._advice(name)
             found.append(
                 Diagnostic.of(self.wording.unknown, span, f"{word} `{name}` is not defined", help=advice)
             )
         return False
+
+    def _advice(self, name: str) -> str:
+        parts = name.split("-")
+        if len(parts) > 1 and all(part in self.nodes for part in parts):
+            return f"a difference has blanks around its sign: `{' - '.join(parts)}`"
+        close = difflib.get_close_matches(name, self.nodes, n=1)
+        return f"did you mean `{close[0]}`?" if close else f"define it: `{self.wording.word} {name} = ...`"
 
     def in_order(self, found: list[Diagnostic]) -> list[str]:
         """Return the names so that each stands behind those it needs; cycles are reported and left out."""

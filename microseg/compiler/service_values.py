@@ -84,7 +84,7 @@ def _of_protocol(node: ast.ProtocolService) -> ServiceSet:
         return _of_numbers(node)
     if name not in PROTOCOLS:
         close = difflib.get_close_matches(name, PROTOCOLS, n=1)
-        advice = f"did you mean {close[0]}?" if close else "write proto/NUMBER for any other protocol"
+        advice = f"did you mean `{close[0]}`?" if close else "write proto/NUMBER for any other protocol"
         raise _Misplaced(
             ValueProblem(Code.UNKNOWN_PROTOCOL, f"there is no protocol `{name}` here", advice), node.protocol
         )
@@ -150,8 +150,13 @@ def _icmp_type(word: ast.Word, protocol: Protocol) -> int:
     names = ICMP_TYPES if protocol is Protocol.ICMP else ICMPV6_TYPES
     if word.text in names:
         return names[word.text]
-    close = difflib.get_close_matches(word.text, names, n=1)
-    advice = f"did you mean {close[0]}?" if close else f"the names are {', '.join(names)}; a number will do"
+    close = [name for name in names if name.startswith(word.text)]
+    close = close or difflib.get_close_matches(word.text, names, n=1)
+    advice = (
+        f"did you mean `{close[0]}`?"
+        if close
+        else f"write the type's number, as in {protocol.name.lower()}/42"
+    )
     problem = ValueProblem(
         Code.BAD_ICMP_TYPE, f"`{word.text}` is not a type of {protocol.name.lower()}", advice
     )

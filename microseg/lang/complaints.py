@@ -82,7 +82,9 @@ def unexpected(found: Lexeme, context: Context, advice: str | None = None) -> Di
         return foreign(found.word)
     if context.parenthesis and "CLOSE" in context.acceptable and found.terminal in _BEHIND_SETS:
         return _unclosed_parenthesis(found, context.parenthesis)
-    if found.terminal in ("CLOSE", "RBRACE") and not context.parenthesis and not context.block:
+    if found.terminal == "CLOSE" and not context.parenthesis:
+        return _nothing_to_close(found.word)
+    if found.terminal == "RBRACE" and not context.block:
         return _nothing_to_close(found.word)
     wanted = words.expected_phrase(context.acceptable)
     shown = words.found_phrase(found.terminal, found.word.text)

@@ -72,9 +72,11 @@ class Recovery:
 
     def take(self, terminal: str, word: Word) -> None:
         """Take the next word of the file."""
-        if self._given_up or (self._lost and not self._found_way(Lexeme(terminal, word))):
+        if self._given_up:
             return
-        if not self._automaton.feed(terminal, word):
+        if self._lost:
+            self._look_around(Lexeme(terminal, word))
+        elif not self._automaton.feed(terminal, word):
             self._reject(Lexeme(terminal, word))
         elif len(self._automaton.values) > MAX_DEPTH:
             self._complain(complaints.too_deep(word))
@@ -85,12 +87,11 @@ class Recovery:
         """Take the end of the file, after which the automaton has put everything together."""
         end = Lexeme(words.END, Word("", self._previous.word.span.behind()))
         if self._given_up:
-            self._lost = True
             self._unwind("GROUP")
             self.broken.append(Broken(None, None))
-        elif self._lost:
-            self._found_way(end)
-        if not self._automaton.feed(end.terminal, end.word):
+        if self._lost and not self._given_up:
+            self._look_around(end)
+        elif not self._automaton.feed(end.terminal, end.word):
             self._reject(end)
 
     def _reject(self, found: Lexeme) -> None:
@@ -105,15 +106,16 @@ class Recovery:
         if mended and self._automaton.feed(mended.terminal, mended.word):
             return
         self._lose_way()
-        if self._found_way(found):
-            self._automaton.feed(found.terminal, found.word)
+        self._look_around(found)
 
     def _mended(self, found: Lexeme, context: Context) -> tuple[Diagnostic | None, Lexeme | None]:
         """Return what to say, and what was plainly meant if that is plain."""
         word = found.word
         if found.terminal == "UNTERMINATED":
             return complaints.unterminated(word), Lexeme("STRING", Word(f'{word.text}"', word.span))
-        if self._is_reserved_name(found):
+        if self._is_reserved_name(found, context):
+            # Nobody defines it, so nobody should miss it.
+            self.broken += [Broken(Kind.GROUP, word), Broken(Kind.SERVICE, word)]
             return complaints.reserved(word), Lexeme("NAME", word)
         meant = words.misspelled(word.text, context.acceptable) if found.terminal == "NAME" else None
         if meant:
@@ -123,12 +125,13 @@ class Recovery:
             return None, None  # only the brace is missing: said when the way is found
         return complaints.unexpected(found, context), None
 
-    def _is_reserved_name(self, found: Lexeme) -> bool:
+    def _is_reserved_name(self, found: Lexeme, context: Context) -> bool:
+        """Say whether a reserved word was used as a name, rather than a name forgotten in front of it."""
         before = self._previous
-        return (
-            before.terminal in _NAMED_BY_A_NAME
-            and words.is_reserved(found.terminal)
-            and before.word.span.line == found.word.span.line
+        if before.word.span.line != found.word.span.line or not words.is_reserved(found.terminal):
+            return False
+        return before.terminal in _NAMED_BY_A_NAME or (
+            found.terminal in words.STATEMENT_STARTS and "NAME" in context.acceptable
         )
 
     # Finding the way again.
@@ -137,28 +140,58 @@ class Recovery:
         self._lost = True
         self._braces = 0
 
-    def _found_way(self, found: Lexeme) -> bool:
-        """Say whether to go on with this word; if so the stack is ready for it."""
+    def _look_around(self, found: Lexeme) -> None:
+        """Go on with this word if something starts with it."""
+        way = self._way(found)
+        if way:
+            self._lost = False
+            self._automaton.feed(way.terminal, way.word)
+
+    def _way(self, found: Lexeme) -> Lexeme | None:
+        """Return the word to go on with, the stack made ready for it; None to stay lost."""
         terminal = found.terminal
         block = self._open_block()
         if terminal in _ENDS:
-            if block is None:
-                self._unwind("GROUP")
-            else:
-                self._close(self._automaton.values[block], found)
-        elif terminal == "LBRACE":
-            if block is not None or self._braces or not self._reopened():
-                self._braces += 1
-                return False
-        elif self._braces:
+            return self._start(found, block)
+        if terminal == "LBRACE":
+            if block is None and not self._braces and self._reopened():
+                return found
+            self._braces += 1
+            return None
+        if self._braces:
             self._braces -= terminal == "RBRACE"
-            return False
-        elif block is None or (terminal != "RBRACE" and terminal not in _ITEM_STARTS[self._kind_of(block)]):
-            return False
-        else:
+            return None
+        if block is None:
+            return self._misspelled_start(found)
+        if terminal == "RBRACE" or terminal in _ITEM_STARTS[self._kind_of(block)]:
             self._unwind(terminal)
-        self._lost = False
-        return True
+            return found
+        return None
+
+    def _start(self, found: Lexeme, block: int | None) -> Lexeme:
+        """Make ready for a statement or the end of the file."""
+        if block is None:
+            self._unwind("GROUP")
+        else:
+            self._close(self._automaton.values[block], found)
+        return found
+
+    def _misspelled_start(self, found: Lexeme) -> Lexeme | None:
+        """Take a word at the very start of a line for the statement it nearly is."""
+        word = found.word
+        if (
+            found.terminal != "NAME"
+            or word.span.column > 1
+            or self._previous.word.span.line == word.span.line
+        ):
+            return None
+        meant = words.misspelled(word.text, words.STATEMENT_STARTS)
+        if meant is None:
+            return None
+        self._unwind("GROUP")
+        context = Context(words.STATEMENT_STARTS, self._previous, None, None)
+        self._complain(complaints.misspelled(found, context, meant))
+        return Lexeme(meant, Word(words.spelling(meant), word.span))
 
     def _close(self, brace: Word, found: Lexeme) -> None:
         self._complain(complaints.unclosed_block(brace, found))
@@ -207,8 +240,12 @@ class Recovery:
 
     def _context(self) -> Context:
         block = self._open_block()
-        inside = self._automaton.values[(block or 0) :]
-        parentheses = [value for value in inside if _is_word(value, "(")]
+        parentheses: list[Word] = []
+        for value in self._automaton.values[(block or 0) :]:
+            if _is_word(value, "("):
+                parentheses.append(value)
+            elif _is_word(value, ")"):
+                parentheses.pop()
         return Context(
             self._automaton.acceptable(),
             self._previous,

@@ -235,3 +235,17 @@ def test_endless_errors_are_cut_off() -> None:
     assert len(diagnostics) == MAX_ERRORS + 1
     assert diagnostics[-1].code is Code.TOO_MANY_ERRORS
     assert file.broken[-1] == Broken(None, None)
+
+
+def test_a_reserved_word_used_as_a_group_is_no_reason_for_more_errors() -> None:
+    text = "policy p { deny test -> any }\npolicy q { deny any -> any }"
+    assert errors(text) == ["MS108 1:17 `test` is a word of the language and can't be a name"]
+    file, _ = parse("p", text)
+    assert len(file.statements) == 2
+    assert Kind.GROUP in {each.kind for each in file.broken}
+
+
+def test_a_misspelled_statement_behind_an_error_is_still_found() -> None:
+    text = "group a\npolcy p {\n allow b\n}\n"
+    assert [error[:8] for error in errors(text)] == ["MS001 1:", "MS001 2:", "MS001 3:"]
+    assert errors("group a b,\n polcy,\n c") == ["MS001 1:9 expected `=`, found `b`"]
