@@ -57,12 +57,12 @@ ms_inline void ms_open(struct __sk_buff *skb, struct ms_stats *stats, struct ms_
 	session.flags = (scratch->question.client ? MS_SESSION_CLIENT_IS_SECOND : 0) |
 			(s->flags & MS_ENTRY_LOG ? MS_SESSION_LOG : 0) | (scratch->adopt ? MS_SESSION_ADOPTED : 0);
 	session.state = MS_STATE_OPENING;
+	if (scratch->adopt)
+		session.state = ms_next_state(&session, &scratch->packet);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
 	session.created_s = ms_boot_s();
 	session.ifindex = skb->ifindex;
 	ms_session_count(&session, &scratch->packet, scratch->now);
-	if (scratch->adopt)
-		session.state = ms_next_state(&session, &scratch->packet);
 	if (ms_opening_store(&scratch->packet, &session))
 		stats->sessions_full++;
 	else

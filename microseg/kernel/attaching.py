@@ -12,7 +12,7 @@ from microseg.kernel import tc
 from microseg.kernel.bpf import Descriptor, program_by_id
 from microseg.kernel.errors import NotFoundError
 from microseg.kernel.interfaces import interface_index, interface_name, link_of
-from microseg.kernel.tcx import TcxLink, link_path
+from microseg.kernel.tcx import LinkInfo, TcxLink, link_path
 from microseg.reconcile.dataplane import Attachment, Hook, KernelError
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ class Attacher:
         """Return every program of ours on an interface of this network namespace."""
         found = self._on_tcx() + self._on_clsact()
         return sorted(found, key=lambda one: (one.ifindex, one.hook.value, one.direction))
+
+    def running_programs(self) -> set[int]:
+        """Return the ids of the programs that are attached, pinned links of other network namespaces too."""
+        linked = {info.program_id for info in self._links_alive()}
+        return linked | {found.program_id for found in self._on_clsact()}
 
     def _attach_one(
         self, put_back: ExitStack, hook: Hook, ifindex: int, direction: Direction, program_fd: int
@@ -137,13 +142,18 @@ class Attacher:
             marker.rmdir()
 
     def _on_tcx(self) -> list[Attached]:
-        found = []
+        return [
+            Attached(info.ifindex, info.direction, Hook.TCX, info.program_id)
+            for info in self._links_alive()
+            if interface_name(info.ifindex) is not None
+        ]
+
+    def _links_alive(self) -> list[LinkInfo]:
+        infos = []
         for path in sorted(self._links.iterdir()) if self._links.is_dir() else ():
             with TcxLink.pinned(path) as link:
-                info = link.info()
-            if info.ifindex and interface_name(info.ifindex):
-                found.append(Attached(info.ifindex, info.direction, Hook.TCX, info.program_id))
-        return found
+                infos.append(link.info())
+        return [info for info in infos if info.ifindex]
 
     def _on_clsact(self) -> list[Attached]:
         filters = (tc.find_filter(i, d) for i in tc.interfaces_with_clsact() for d in Direction)

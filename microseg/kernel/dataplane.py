@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import shutil
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -175,7 +176,7 @@ class PinnedDataPlane:
         Through the mapped page, where it is one instruction: an update by bpf(2) is a memcpy in the kernel
         (copy_map_value), which promises nothing of the sort.
         """
-        word = int.from_bytes(root.to_bytes(), "little")
+        word = int.from_bytes(root.to_bytes(), sys.byteorder)
         page = mmap.mmap(self.map("policy_root").fd, mmap.PAGESIZE, mmap.MAP_SHARED)
         cell = ctypes.c_uint64.from_buffer(page)
         cell.value = word
@@ -213,9 +214,13 @@ class PinnedDataPlane:
         """
         counters = self.map("rule_counters")
         return {
-            int.from_bytes(key, "little"): RuleCount(*decode_rule_count(counters.split_per_cpu(value)))
+            int.from_bytes(key, sys.byteorder): RuleCount(*decode_rule_count(counters.split_per_cpu(value)))
             for key, value in counters.entries().items()
         }
+
+    def forget_rules(self, rule_ids: Sequence[int]) -> None:
+        """Remove the counters of rules that are in no policy any more, to make room for others."""
+        self.map("rule_counters").delete_many([one.to_bytes(4, sys.byteorder) for one in rule_ids])
 
     def boot_time_s(self) -> int:
         """Return the seconds since boot on the clock the deadline is compared with."""
@@ -266,7 +271,7 @@ class PinnedDataPlane:
 
     def _remove_unused_programs(self) -> None:
         """Remove programs of earlier loads; while one is attached, its `jumps` must stay pinned."""
-        running = {found.program_id for found in self._attacher.attached()}
+        running = self._attacher.running_programs()
         current = self._programs.resolve()
         for folder in self._program_dirs():
             if folder == current or running & _program_ids(folder):
@@ -289,4 +294,4 @@ def _program_ids(folder: Path) -> set[int]:
 
 def _index(slot: int) -> bytes:
     assert 0 <= slot < SLOTS, f"no slot {slot}"
-    return slot.to_bytes(4, "little")
+    return slot.to_bytes(4, sys.byteorder)
