@@ -2,8 +2,8 @@
 
 The kernel makes a linear socket buffer of the frame in the caller's network namespace: at least 14 bytes, at
 most what fits in a page (about 3,500), and newer kernels want the IP header whole. Of the context only the
-fields of FrameContext can be set. What needs a non-linear buffer, a VLAN tag in metadata or a device without a
-link header has to be tested with real traffic. See net/bpf/test_run.c, bpf_prog_test_run_skb.
+fields of FrameContext can be set. What needs a non-linear buffer, a VLAN tag in metadata or a device without
+a link header has to be tested with real traffic. See net/bpf/test_run.c, bpf_prog_test_run_skb.
 """
 
 from __future__ import annotations
