@@ -2,68 +2,103 @@
 
 from __future__ import annotations
 
-from itertools import combinations, groupby
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from microseg.analysis.regions import of_rule, uncovered
+from microseg.analysis.book import Book
+from microseg.analysis.classes import Bits, ones, union
+from microseg.analysis.coverage import Escapes, cover
+from microseg.analysis.space import meet
 from microseg.diagnostics import Code, Diagnostic, Label
 
 if TYPE_CHECKING:
-    from microseg.analysis.regions import Region
+    from collections.abc import Iterator, Mapping
+
     from microseg.policy.packet import Packet
-    from microseg.policy.rules import Policy, Rule, Ruleset
+    from microseg.policy.rules import OrderedRule, Ruleset
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two rules, of policies of equal priority, that decide a packet differently.
+
+    Attributes:
+        first: the rule of the policy whose name comes first.
+        second: the rule of the other policy.
+        packet: one that both decide, each in its policy, and nothing before them.
+
+    """
+
+    first: OrderedRule
+    second: OrderedRule
+    packet: Packet
 
 
 def find(ruleset: Ruleset) -> list[Diagnostic]:
     """Return an error for each two policies of equal priority that decide some packet differently."""
-    found: list[Diagnostic] = []
-    decided: list[Region] = []
-    policies = sorted(ruleset.policies, key=lambda policy: (policy.priority, policy.name))
-    for _, group in groupby(policies, key=lambda policy: policy.priority):
-        tier = list(group)
-        for left, right in combinations(tier, 2):
-            found += _between(left, right, decided)
-        decided += [region for policy in tier for rule in policy.rules for region in of_rule(rule)]
-    return found
+    return [diagnostic(conflict) for conflict in conflicts(Book(ruleset))]
 
 
-def _between(left: Policy, right: Policy, decided: list[Region]) -> list[Diagnostic]:
-    """Return the first disagreement of two policies, outside of what is decided before either is asked."""
-    verdicts = {policy.verdict(rule) for policy in (left, right) for rule in policy.rules}
-    if len(verdicts) < 2:
-        return []
-    before_left: list[Region] = []
-    for rule in left.rules:
-        before_right: list[Region] = []
-        for other in right.rules:
-            if left.verdict(rule) is not right.verdict(other):
-                packet = _shared_packet(rule, other, [*before_left, *before_right, *decided])
-                if packet:
-                    return [_disagreement(left, rule, right, other, packet)]
-            before_right += of_rule(other)
-        before_left += of_rule(rule)
-    return []
+def conflicts(book: Book) -> Iterator[Conflict]:
+    """Yield one conflict for each two policies that are in conflict."""
+    decided: Bits = 0
+    by_priority = groupby(range(len(book.rules)), key=lambda number: book.rules[number].policy.priority)
+    for _, numbers in by_priority:
+        by_policy = groupby(numbers, key=lambda number: book.rules[number].policy.name)
+        tier = {name: union(book.boxes[number] for number in mine) for name, mine in by_policy}
+        if len(tier) > 1:
+            yield from _within(book, tier, decided)
+        decided |= union(tier.values())
 
 
-def _shared_packet(rule: Rule, other: Rule, excluded: list[Region]) -> Packet | None:
-    """Return a packet both rules match and no excluded region has, or None."""
-    for mine in of_rule(rule):
-        for theirs in of_rule(other):
-            if mine.overlaps(theirs):
-                for piece in uncovered(mine & theirs, excluded):
-                    return piece.witness()
-    return None
+def _within(book: Book, tier: Mapping[str, Bits], decided: Bits) -> Iterator[Conflict]:
+    """Yield the conflicts of policies of one priority: boxes by name, and the boxes before all of them."""
+    rivals = union(tier.values())
+    for boxes in tier.values():
+        rivals &= ~boxes
+        unseen = rivals
+        for at in ones(boxes):
+            rule = book.rules[book.owner[at]]
+            contrary = (
+                unseen & book.stack.overlapping(book.stack.boxes[at]) & ~book.with_verdict(rule.verdict)
+            )
+            while contrary:
+                other = contrary & -contrary
+                conflict = _between(book, at, other.bit_length() - 1, decided | boxes, tier)
+                contrary &= ~other
+                if conflict:
+                    yield conflict
+                    unseen &= ~tier[conflict.second.policy.name]
+                    contrary &= unseen
 
 
-def _disagreement(left: Policy, rule: Rule, right: Policy, other: Rule, packet: Packet) -> Diagnostic:
-    mine, theirs = left.verdict(rule).name.lower(), right.verdict(other).name.lower()
+def _between(
+    book: Book, at: int, rival: int, before_first: Bits, tier: Mapping[str, Bits]
+) -> Conflict | None:
+    """Return the conflict of two boxes, if a packet of both is decided by neither's policy before."""
+    shared = meet(book.stack.boxes[at], book.stack.boxes[rival])
+    if shared is None:
+        return None
+    first, second = book.rules[book.owner[at]], book.rules[book.owner[rival]]
+    before = before_first & ((1 << at) - 1) | tier[second.policy.name] & ((1 << rival) - 1)
+    coverage = cover(book.stack, shared, before)
+    if not isinstance(coverage, Escapes):
+        return None
+    return Conflict(first, second, book.space.packet(coverage.cell))
+
+
+def diagnostic(conflict: Conflict) -> Diagnostic:
+    """Return the error for a conflict."""
+    first, second = conflict.first, conflict.second
+    name, priority = first.policy.name, first.policy.priority
     return Diagnostic.of(
         Code.CONFLICT,
-        other.span,
-        f"policies `{left.name}` and `{right.name}` both have priority {left.priority} and disagree about "
-        f"{packet}",
-        Label(other.span, f"`{right.name}` says {theirs}"),
-        Label(rule.span, f"`{left.name}` says {mine}"),
-        help=f"give the one that should win a lower number: `policy {left.name} priority "
-        f"{max(left.priority - 1, 0)} {{`",
+        second.rule.span,
+        f"policies `{name}` and `{second.policy.name}` both have priority {priority} and disagree about "
+        f"{conflict.packet}",
+        Label(second.rule.span, f"`{second.policy.name}` says {second.verdict.name.lower()}"),
+        Label(first.rule.span, f"`{name}` says {first.verdict.name.lower()}"),
+        help="give the one that should win a lower number: "
+        f"`policy {name} priority {max(priority - 1, 0)} {{`",
     )

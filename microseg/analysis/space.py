@@ -1,0 +1,110 @@
+"""The packet space cut into classes: source, destination, target (protocol and port) and source port.
+
+A box is a product of one set of classes on each of these four axes, all addresses of one family. What a
+policy names is a few boxes, and every question about it is one about boxes; so the answers are exact, for
+every address, port and protocol.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from microseg.analysis import familiar, rectangles
+from microseg.analysis.axes import AddressAxis, NumberAxis
+from microseg.analysis.classes import Bits, Rank, lowest
+from microseg.analysis.rectangles import EVERY_SOURCE_PORT, TARGETS
+from microseg.analysis.regions import Region
+from microseg.policy import ranges
+from microseg.policy.addresses import Family
+from microseg.policy.packet import Packet
+from microseg.policy.services import HIGHEST_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from microseg.policy.addresses import AddressSet, IPAddress
+    from microseg.policy.ranges import Ranges
+
+Box: TypeAlias = tuple[Bits, Bits, Bits, Bits]
+"""Classes of sources, destinations, targets, source ports: no side empty, all addresses of one family."""
+
+AXES = range(4)
+
+
+class Space:
+    """The packet space as far as the given regions tell packets apart."""
+
+    def __init__(self, regions: Iterable[Region]) -> None:
+        known = list(regions)
+        # By identity, as addresses are: most rules share a few services.
+        self._services = {id(region.service): region.service for region in known}
+        self._shapes = {key: rectangles.of_service(service) for key, service in self._services.items()}
+        shapes = [shape for found in self._shapes.values() for shape in found]
+        self.src = AddressAxis(region.src for region in known)
+        self.dst = AddressAxis(region.dst for region in known)
+        self.target = NumberAxis((targets for targets, _ in shapes), TARGETS, _target_rank)
+        self.source_port = NumberAxis(
+            (sources for _, sources in shapes), EVERY_SOURCE_PORT, familiar.source_port_rank
+        )
+
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """How many classes each axis has."""
+        return self.src.width, self.dst.width, self.target.width, self.source_port.width
+
+    def boxes(self, region: Region) -> list[Box]:
+        """Return the disjoint boxes of one of the given regions (of the same objects)."""
+        assert id(region.service) in self._services, "a space knows only the regions it was made of"
+        src, dst = self.src.bits(region.src), self.dst.bits(region.dst)
+        return [
+            (src[family], dst[family], self.target.bits(targets), self.source_port.bits(sources))
+            for family in Family
+            if src[family] and dst[family]
+            for targets, sources in self._shapes[id(region.service)]
+        ]
+
+    def everything(self) -> list[Box]:
+        """Return the boxes of all packets, one for each family."""
+        services = (self.target.everything, self.source_port.everything)
+        return [(self.src.everything(family), self.dst.everything(family), *services) for family in Family]
+
+    def region(self, box: Box) -> Region:
+        """Return the packets of a box."""
+        src, dst, targets, sources = box
+        service = rectangles.to_service(self.target.numbers(targets), self.source_port.numbers(sources))
+        return Region(self.src.addresses(src), self.dst.addresses(dst), service)
+
+    def packet(self, box: Box) -> Packet:
+        """Return the most readable packet of the lowest classes of a box."""
+        src, dst, targets, sources = (1 << lowest(bits) for bits in box)
+        target = familiar.target(self.target.numbers(targets))
+        has_source_port = ranges.contains(rectangles.PORTED, target)
+        return Packet(
+            _familiar(self.src.addresses(src)),
+            _familiar(self.dst.addresses(dst)),
+            target >> 16,
+            target & HIGHEST_PORT,
+            familiar.source_port(self.source_port.numbers(sources)) if has_source_port else 0,
+        )
+
+
+def meet(left: Box, right: Box) -> Box | None:
+    """Return what two boxes share, or None."""
+    src, dst, target, source_port = (mine & theirs for mine, theirs in zip(left, right, strict=True))
+    return (src, dst, target, source_port) if src and dst and target and source_port else None
+
+
+def with_side(box: Box, axis: int, bits: Bits) -> Box:
+    """Return the box with another side on one axis."""
+    sides = [*box]
+    sides[axis] = bits
+    return sides[0], sides[1], sides[2], sides[3]
+
+
+def _familiar(addresses: AddressSet) -> IPAddress:
+    family = Family.IPV4 if addresses.v4 else Family.IPV6
+    return family.address(familiar.address(addresses.family(family), family))
+
+
+def _target_rank(targets: Ranges) -> Rank:
+    return familiar.target_rank(familiar.target(targets))
