@@ -85,6 +85,8 @@ def _of_protocol(node: ast.ProtocolService) -> ServiceSet:
     if name not in PROTOCOLS:
         close = difflib.get_close_matches(name, PROTOCOLS, n=1)
         advice = f"did you mean `{close[0]}`?" if close else "write proto/NUMBER for any other protocol"
+        if node.selector is None:
+            advice = f"source ports belong into the definition: `service {name} = tcp/80 from 1024-65535`"
         raise _Misplaced(
             ValueProblem(Code.UNKNOWN_PROTOCOL, f"there is no protocol `{name}` here", advice), node.protocol
         )
