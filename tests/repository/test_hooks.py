@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
-from tree import text_of
+from tree import ROOT, text_of
 
 # https://pre-commit.com/#creating-new-hooks: these are required of every hook.
 REQUIRED = {"id", "name", "entry", "language"}
@@ -35,6 +37,15 @@ def test_the_offered_hooks_look_at_policies_and_install_the_package() -> None:
         assert hook["language"] == "python"
         assert hook["entry"].split()[0] == "microseg"
         assert re.search(hook["files"], "policies.d/shop.mseg")
+
+
+def test_the_offered_hooks_pass_on_the_example_policy() -> None:
+    for hook in hooks_offered():
+        command = [*hook["entry"].split(), *hook["args"]]
+        program = Path(sys.executable).parent / command[0]
+        run = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, check=False, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert "warning" not in run.stdout
 
 
 def test_our_hooks_are_make_targets() -> None:

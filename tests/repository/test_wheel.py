@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tree import ROOT, tracked
 
+LINKS = [path for path in (ROOT / "microseg").iterdir() if path.is_symlink()]
+"""Folders outside the package that it reads from."""
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 
 
@@ -28,24 +30,26 @@ def tree(tmp_path: Path) -> Path:
     for path in tracked():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, copy / path)
-    for link in ("_grammar", "_bpf"):
-        (copy / "microseg" / link).symlink_to((ROOT / "microseg" / link).readlink())
+    for link in LINKS:
+        (copy / "microseg" / link.name).symlink_to(link.readlink())
     return copy
 
 
-def test_grammar_and_programs_are_in_the_wheel_of_a_source_archive(tree: Path, tmp_path: Path) -> None:
+def test_what_the_program_reads_is_in_the_wheel_of_a_source_archive(tree: Path, tmp_path: Path) -> None:
     archive = build(tree, "build_sdist", tmp_path / "sdist")
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
     subprocess.run(["tar", "-xf", archive, "-C", unpacked, "--strip-components=1"], check=True)
     wheel = build(unpacked, "build_wheel", tmp_path / "wheel")
     names = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {
-        f"microseg/_{path.parts[0]}/{path.name}"
-        for path in tracked()
-        if path.parts[0] in {"grammar", "bpf"} and path.suffix in {".lark", ".c", ".h"}
-    }
-    assert wanted
-    assert wanted <= names
+    for link in LINKS:
+        folder = link.resolve().relative_to(ROOT)
+        wanted = {
+            f"microseg/{link.name}/{path.name}"
+            for path in tracked()
+            if path.parent == folder and (path.suffix != ".md" or path.parts[0] == "docs")
+        }
+        assert wanted
+        assert wanted <= names
     assert {f"{path}" for path in tracked() if path.parts[0] == "microseg"} <= names
     assert not any(name.startswith(("tests/", "examples/")) for name in names)
