@@ -68,6 +68,7 @@ class Recovery:
         self._previous = Lexeme("", Word("", Span.of_file(path)))
         self._lost = False
         self._braces = 0  # opened and not closed since we got lost
+        self._block: int | None = None  # where on the stack the block is open that we got lost in
         self._given_up = False
 
     def take(self, terminal: str, word: Word) -> None:
@@ -139,6 +140,7 @@ class Recovery:
     def _lose_way(self) -> None:
         self._lost = True
         self._braces = 0
+        self._block = self._open_block()
 
     def _look_around(self, found: Lexeme) -> None:
         """Go on with this word if something starts with it."""
@@ -150,30 +152,31 @@ class Recovery:
     def _way(self, found: Lexeme) -> Lexeme | None:
         """Return the word to go on with, the stack made ready for it; None to stay lost."""
         terminal = found.terminal
-        block = self._open_block()
         if terminal in _ENDS:
-            return self._start(found, block)
+            return self._start(found)
         if terminal == "LBRACE":
-            if block is None and not self._braces and self._reopened():
+            if self._block is None and not self._braces and self._reopened():
                 return found
             self._braces += 1
             return None
         if self._braces:
             self._braces -= terminal == "RBRACE"
             return None
-        if block is None:
+        if self._block is None:
             return self._misspelled_start(found)
-        if terminal == "RBRACE" or terminal in _ITEM_STARTS[self._kind_of(block)]:
+        if terminal == "RBRACE" or terminal in _ITEM_STARTS[self._kind()]:
             self._unwind(terminal)
             return found
         return None
 
-    def _start(self, found: Lexeme, block: int | None) -> Lexeme:
+    def _start(self, found: Lexeme) -> Lexeme:
         """Make ready for a statement or the end of the file."""
-        if block is None:
+        if self._block is None:
             self._unwind("GROUP")
         else:
-            self._close(self._automaton.values[block], found)
+            self._complain(complaints.unclosed_block(self._automaton.values[self._block], found))
+            self._unwind("RBRACE")
+            self._automaton.feed("RBRACE", Word("}", found.word.span))
         return found
 
     def _misspelled_start(self, found: Lexeme) -> Lexeme | None:
@@ -193,23 +196,16 @@ class Recovery:
         self._complain(complaints.misspelled(found, context, meant))
         return Lexeme(meant, Word(words.spelling(meant), word.span))
 
-    def _close(self, brace: Word, found: Lexeme) -> None:
-        self._complain(complaints.unclosed_block(brace, found))
-        self._unwind("RBRACE")
-        self._automaton.feed("RBRACE", Word("}", found.word.span))
-
     def _reopened(self) -> bool:
         """Make a block of a policy or test whose first line has an error; say whether there is one."""
-        values = self._automaton.values
-        found = (value for value in values if isinstance(value, Word))
-        heads = [word for word in found if _KINDS.get(word.text) in _ITEM_STARTS]
-        if not heads or _is_word(values[-1], "}"):
+        head = self._head()
+        if head is None or self._kind() not in _ITEM_STARTS or _is_word(self._automaton.values[-1], "}"):
             return False
         self._unwind("GROUP")
-        terminal = heads[-1].text.upper()
-        self._automaton.feed(terminal, heads[-1])
+        terminal = head.text.upper()
+        self._automaton.feed(terminal, head)
         # A name that can't be written marks the statement as broken.
-        self._automaton.feed("STRING" if terminal == "TEST" else "NAME", Word("", heads[-1].span))
+        self._automaton.feed("STRING" if terminal == "TEST" else "NAME", Word("", head.span))
         return True
 
     def _unwind(self, terminal: str) -> None:
@@ -232,11 +228,15 @@ class Recovery:
                 return None  # a block that is complete, and not put together yet
         return None
 
-    def _kind_of(self, brace: int) -> Kind:
-        for value in reversed(self._automaton.values[:brace]):
-            if isinstance(value, Word) and value.text in _KINDS:
-                return _KINDS[value.text]
-        raise AssertionError("a brace is open that belongs to no block")
+    def _head(self) -> Word | None:
+        """Return the first word of the statement that isn't complete."""
+        return next((value for value in self._automaton.values if isinstance(value, Word)), None)
+
+    def _kind(self) -> Kind:
+        """Return what the statement that isn't complete is going to be."""
+        head = self._head()
+        assert head, "only asked inside a statement"
+        return _KINDS[head.text]
 
     def _context(self) -> Context:
         block = self._open_block()
@@ -249,7 +249,7 @@ class Recovery:
         return Context(
             self._automaton.acceptable(),
             self._previous,
-            None if block is None else self._kind_of(block),
+            None if block is None else self._kind(),
             parentheses[-1] if parentheses else None,
         )
 
