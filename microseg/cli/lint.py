@@ -46,7 +46,10 @@ def _show(compilation: Compilation, files: int) -> None:
     if found:
         color = terminal.colors(terminal.Stream.OUTPUT)
         click.echo(render_text(found, compilation.sources, color=color), color=color)
-    verdict = "wrong" if has_errors(found) else "valid"
-    problems = summary(found) or "nothing to remark"
-    size = f"{terminal.count(files, 'file')}, {terminal.count(len(compilation.ruleset.ordered()), 'rule')}"
-    terminal.say(f"The policy is {verdict}: {size}, {problems}.", bold=True)
+    problems = summary(found)
+    in_files = terminal.count(files, "file")
+    if has_errors(found):
+        terminal.say(f"The policy is wrong: {problems} in {in_files}.", bold=True, fg="red")
+        return
+    rules = terminal.count(len(compilation.ruleset.ordered()), "rule")
+    terminal.say(f"The policy is valid: {in_files}, {rules}, {problems or 'nothing to remark'}.", bold=True)

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 COMMANDS = {
     "apply": "Bring the kernel to the policy: all of it, or nothing.",
     "attach": "Enforce the policy in force on more interfaces.",
-    "counters": "Show what each rule has judged.",
+    "counters": "Show what each rule has judged, and what became of all packets.",
     "detach": "End enforcement, everywhere or on some interfaces.",
-    "explain": "Explain a diagnostic, such as MS301.",
+    "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
     "lint": "Check the policy and show everything that is wrong with it.",
-    "observe": "Show denied and logged packets as they come.",
+    "observe": "Show denied and logged packets as they come, until interrupted.",
     "plan": "Show what an apply would change, and change nothing.",
     "rollback": "Put the previous generation in force again, at once.",
     "status": "Show what is in force, where, and since when.",
     "test": "Prove the policy's own tests.",
 }
 """Every command is `command` in the module microseg.cli.NAME; this is its help in one line."""
+
+PROGRAM = "microseg"
 
 EPILOG = """\
 Exit codes: 0 done; 1 the policy is wrong or the apply failed, the old policy is in force; 2 there are changes
@@ -78,7 +80,7 @@ class CommandLine(click.Group):
         self, args: Sequence[str] | None, name: str | None, complete_var: str | None, extra: dict[str, Any]
     ) -> int:
         try:
-            answer = super().main(args, name, complete_var, standalone_mode=False, **extra)
+            answer = super().main(args, name or PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             error.show()
             return ExitCode.USAGE
@@ -106,7 +108,7 @@ def _version() -> str:
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(_version(), prog_name="microseg", message="%(prog)s %(version)s")
+@click.version_option(_version(), prog_name=PROGRAM, message="%(prog)s %(version)s")
 def main() -> None:
     """Host micro-segmentation under version control.
 

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from cli.terminal_session import BROKEN, COMMENTED, ONE_MORE, SHOP, Session
+from reconcile.fake import FakeDataPlane
+
+from microseg.reconcile.dataplane import KernelAccessError
+
+WRITING = {"load", "unload", "attach", "detach", "write_root", "write_config", "write_entries"}
+
+
+def test_a_first_plan_says_what_it_would_load_and_attach(session: Session, plane: FakeDataPlane) -> None:
+    output = session.expect(0, "plan", "--interface", "eth0")
+
+    assert "Plan: from nothing (no program is loaded, everything passes)" in output
+    assert "attach    eth0 (tcx)" in output
+    assert "+ allow web -> db : tcp/5432" in output
+    assert "shop.mseg:4" in output
+    assert "Nothing has been changed." in output
+    assert not WRITING & set(plane.calls)
+    assert not (session.folder / "state").exists()
+    assert not (session.folder / "run").exists()
+
+
+def test_detailed_exit_codes(session: Session) -> None:
+    session.expect(2, "plan", "-i", "eth0", "--detailed-exitcode")
+    session.expect(0, "plan", "-i", "eth0")
+    session.expect(0, "apply", "-i", "eth0")
+    assert "Nothing changes: the kernel already holds exactly this policy" in session.expect(
+        0, "plan", "--detailed-exitcode"
+    )
+
+
+def test_a_comment_or_another_layout_changes_nothing(session: Session) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(COMMENTED)
+    assert "Nothing changes" in session.expect(0, "plan", "--detailed-exitcode")
+
+
+def test_a_change_shows_its_rules_counts_and_entries(session: Session) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(ONE_MORE)
+
+    output = session.expect(2, "plan", "--entries", "--detailed-exitcode")
+
+    assert "  + allow web -> db : tcp/9000" in output
+    assert "shop.mseg:5" in output
+    assert "+ services: tcp/9000: any, tcp/9000" in output
+    assert "+ policy: web -> db : tcp/9000: allow, precedence" in output
+
+
+def test_a_deleted_rule_is_named_from_the_records(session: Session) -> None:
+    session.write(ONE_MORE)
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(SHOP)
+    output = session.expect(0, "plan", "--entries")
+    assert "- allow web -> db : tcp/9000" in output
+    assert "was shop.mseg:5" in output
+    assert "- services: tcp/9000: any, tcp/9000" in output
+
+
+def test_other_words_of_the_same_rule(session: Session) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(SHOP.replace("tcp/5432 log", "tcp/5432").replace("default deny log", "default allow"))
+    output = session.expect(0, "plan")
+    assert "default   deny, logged => allow" in output
+    assert "~ allow web -> db : tcp/5432" in output
+    assert "(no longer logged)" in output
+
+
+def test_audit_is_a_change_of_verdicts(session: Session) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    output = session.expect(2, "plan", "--audit", "--detailed-exitcode")
+    assert "deny => audit" in output
+    assert "default   deny, logged => audit, logged" in output
+
+
+def test_plan_without_an_interface_says_that_an_apply_would_refuse(session: Session) -> None:
+    result = session.type("plan")
+    assert result.exit_code == 0
+    assert "an apply would be refused now: no interface is named" in result.stderr
+
+
+def test_json_has_everything(session: Session) -> None:
+    made = session.objects("plan", "-i", "eth0")
+    assert made["load"]
+    assert not made["empty"]
+    assert made["attach"] == [{"interface": "eth0", "hook": "tcx"}]
+    assert made["counts"]["create"] == len(made["entries"])
+    assert made["refusal"] is None
+    rules = {(rule["text"], rule["file"], rule["line"], rule["change"]) for rule in made["rules"]}
+    assert ("allow web -> db : tcp/5432", "shop.mseg", 4, "create") in rules
+    entry = next(entry for entry in made["entries"] if entry["map"] == "policy" and entry["rule"])
+    assert bytes.fromhex(entry["after"])
+    assert entry["before"] is None
+
+
+def test_against_a_commit_needs_no_kernel(session: Session, plane: FakeDataPlane) -> None:
+    first = session.commit("the first")
+    session.write(ONE_MORE)
+
+    output = session.expect(2, "plan", "--against", "HEAD", "--detailed-exitcode")
+
+    assert f"Plan: from {first[:10]} (the first)" in output
+    assert f"to   {first[:10]}+changes (the first)" in output
+    assert "+ allow web -> db : tcp/9000" in output
+    assert "microseg apply" not in output
+    assert plane.calls == []
+
+
+def test_one_commit_against_another(session: Session) -> None:
+    session.commit("the first")
+    session.write(ONE_MORE)
+    second = session.commit("the second")
+    session.write(BROKEN)
+
+    made = session.objects("plan", "--rev", "HEAD", "--against", "HEAD~1")
+    assert made["revision"] == {"commit": second, "subject": "the second", "dirty": False}
+    assert [rule["text"] for rule in made["rules"]] == ["allow web -> db : tcp/9000"]
+    assert "Nothing changes: same entries" in session.expect(0, "plan", "--rev", "HEAD", "--against", "HEAD")
+
+
+def test_against_a_commit_that_is_not_there(session: Session) -> None:
+    session.commit("the first")
+    result = session.type("plan", "--against", "nope")
+    assert result.exit_code == 1
+    assert "'nope' names no commit" in result.stderr
+    assert "git fetch" in result.stderr
+
+
+def test_against_a_commit_outside_git(session: Session) -> None:
+    result = session.type("plan", "--against", "HEAD")
+    assert result.exit_code == 1
+    assert "is not in a git repository" in result.stderr
+
+
+def test_a_wrong_policy_is_no_plan(session: Session) -> None:
+    session.write(BROKEN)
+    result = session.type("plan", "-i", "eth0")
+    assert result.exit_code == 1
+    assert "error[MS202]" in result.stderr
+    assert "nothing was changed" in result.stderr
+
+
+def test_without_permission_it_says_what_to_type(session: Session, plane: FakeDataPlane) -> None:
+    def refuse() -> bool:
+        raise KernelAccessError("cannot open a map: EPERM", advice="run it as root")
+
+    plane.is_loaded = refuse  # type: ignore[method-assign]
+    result = session.type("plan", "-i", "eth0")
+    assert result.exit_code == 4
+    assert "run it as root" in result.stderr
