@@ -52,6 +52,7 @@ def _show(status: Status) -> None:
             ),
             ("way back", f"generation {status.way_back}: microseg rollback" if status.way_back else ""),
             ("last", _last(status)),
+            ("next", _next(status)),
         ]
     )
     for problem in _problems(status):
@@ -67,6 +68,13 @@ def _headline(status: Status) -> str:
     if not observed.attachments:
         return f"Generation {observed.generation} is in force, but nowhere: no interface is attached."
     return f"Generation {observed.generation} is in force."
+
+
+def _next(status: Status) -> str:
+    observed = status.observed
+    if not observed.generation:
+        return "microseg apply"
+    return "" if observed.attachments else "microseg attach --interface NAME"
 
 
 def _problems(status: Status) -> list[str]:

@@ -201,7 +201,9 @@ def test_rollback_as_json(session: Session) -> None:
 
 
 def test_status_before_and_after(session: Session, plane: FakeDataPlane) -> None:
-    assert session.expect(0, "status") == "Nothing is loaded: everything passes.\n"
+    assert session.expect(0, "status") == (
+        "Nothing is loaded: everything passes.\n  next      microseg apply\n"
+    )
     commit = session.commit("the first")
     session.expect(0, "apply", "-i", "eth0")
 
@@ -217,7 +219,9 @@ def test_status_before_and_after(session: Session, plane: FakeDataPlane) -> None
     assert status["way_back"] is None
     assert status["problems"] == []
     plane.attached.clear()
-    assert "in force, but nowhere" in session.expect(0, "status")
+    nowhere = session.expect(0, "status")
+    assert "in force, but nowhere" in nowhere
+    assert "next      microseg attach --interface NAME" in nowhere
 
 
 def test_status_after_a_refusal_tells_of_it(session: Session) -> None:
