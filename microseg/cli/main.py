@@ -88,7 +88,7 @@ class CommandLine(click.Group):
             error.show()
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
-            click.echo("Interrupted.", err=True)
+            click.echo("Interrupted; microseg status shows what is in force.", err=True)
             return ExitCode.INTERRUPTED
         except BrokenPipeError:  # the reader of our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microseg.reconcile.dataplane import Attachment
-from microseg.reconcile.errors import GuardError
+from microseg.reconcile.errors import GuardError, ReconcileError
 from microseg.reconcile.guards import check_hooks
 from microseg.reconcile.known import recall
 from microseg.reconcile.lock import Lock
@@ -90,9 +90,7 @@ def _detach_everything(host: Host, operator: Operator, observed: Observed, began
     if not observed.loaded:
         return AttachmentResult((), ())
     host.plane.unload()
-    host.store.set_aside()
-    host.store.write_state(State(None, recall(host.store, observed).applied))
-    _record(host, observed, _Done(Operation.DETACH, operator, observed.attachments, began))
+    _record(host, observed, _Done(Operation.DETACH, operator, observed.attachments, began, unloaded=True))
     return AttachmentResult(observed.attachments, (), unloaded=True)
 
 
@@ -102,20 +100,31 @@ class _Done:
     operator: Operator
     changed: Sequence[Attachment]
     began: float
+    unloaded: bool = False
 
 
 def _record(host: Host, observed: Observed, done: _Done) -> None:
+    """Write down what was done. It stands even if that fails: it is what was asked for."""
     names = ", ".join(attachment.interface for attachment in done.changed)
-    host.store.append_history(
-        HistoryEntry(
+    try:
+        warned = host.store.set_aside()
+        known = recall(host.store, observed)
+        if done.unloaded:
+            host.store.write_state(State(None, known.applied))
+        entry = HistoryEntry(
             host.now(),
             done.operator.who,
             done.operation,
             Outcome.DONE,
             observed.generation,
-            recall(host.store, observed).revision,
+            known.revision,
             observed.configs[observed.live].digest,
             round((time.monotonic() - done.began) * 1000),
-            names or "no interface was attached",
+            "; ".join([names or "no interface was attached", *warned]),
         )
-    )
+        host.store.append_history(entry)
+    except OSError as error:
+        raise ReconcileError(
+            f"the {done.operation.value} is done ({names}), but could not be recorded: {error}",
+            advice="make room or repair the state directory; microseg status shows what the kernel holds",
+        ) from error

@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from microseg.reconcile.plan import Change
 
 
-def stage(plane: DataPlane, slot: int, contents: SlotContents, generation: int) -> int:
-    """Make a slot hold these contents and return how many entries were written or deleted.
+def stage(plane: DataPlane, slot: int, before: SlotContents, contents: SlotContents, generation: int) -> int:
+    """Make the standby slot hold these contents and return how many entries were written or deleted.
 
-    The slot is marked incomplete first, so that nobody goes back to a half-filled one. Only for the standby
-    slot. Raises KernelError.
+    The slot is marked incomplete first, so that nobody goes back to a half-filled one.
+
+    Args:
+        plane: the kernel.
+        slot: the standby slot.
+        before: what it holds now.
+        contents: what it is to hold.
+        generation: its number.
+
+    Raises:
+        KernelError: the kernel refused.
+
     """
-    before = read_slot(plane, slot)
     plane.write_config(slot, SlotConfig(generation, digest=NO_DIGEST))
     count = 0
     by_map: dict[PolicyMap, list[Change]] = {}

@@ -78,11 +78,13 @@ class StateStore:
 
     def write_state(self, state: State) -> None:
         """Record what is in force. Raises OSError."""
-        durable.write(self._state, _encode(records.state_to_json(state)))
+        content = json.dumps(records.state_to_json(state), ensure_ascii=False, indent=1)
+        durable.write(self._state, content.encode() + b"\n")
 
     def write_note(self, note: GenerationNote) -> None:
         """Record what a generation is. Raises OSError."""
-        durable.write(self._note_path(note.generation), _encode(records.note_to_json(note)))
+        content = json.dumps(records.note_to_json(note), ensure_ascii=False)
+        durable.write(self._note_path(note.generation), content.encode())
 
     def remove_note(self, generation: int) -> None:
         """Forget a generation that never came into force. Raises OSError."""
@@ -124,10 +126,6 @@ class StateStore:
 
     def _note_path(self, generation: int) -> Path:
         return self._generations / f"{generation}.json"
-
-
-def _encode(value: records.Json) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def _read(path: Path, decode: Callable[[records.Json], Value]) -> Value | None:

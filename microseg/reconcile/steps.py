@@ -65,7 +65,7 @@ def stage(tx: Transaction) -> None:
     plane, slot = tx.host.plane, tx.observed.standby
     tx.standby_before = read_slot(plane, slot)
     plane.wait_for_readers()
-    tx.staged = staging.stage(plane, slot, tx.desired.contents, tx.generation)
+    tx.staged = staging.stage(plane, slot, tx.standby_before, tx.desired.contents, tx.generation)
 
 
 def unstage(tx: Transaction) -> None:
@@ -73,9 +73,9 @@ def unstage(tx: Transaction) -> None:
 
     Not when packets were judged by the new generation: sessions remember its number, so it stays taken.
     """
-    before = tx.standby_before
+    before, plane, slot = tx.standby_before, tx.host.plane, tx.observed.standby
     if before and not tx.flipped:
-        staging.stage(tx.host.plane, tx.observed.standby, before, before.config.generation)
+        staging.stage(plane, slot, read_slot(plane, slot), before, before.config.generation)
 
 
 def verify(tx: Transaction) -> None:

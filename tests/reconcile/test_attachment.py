@@ -9,7 +9,7 @@ from reconcile.worlds import OPERATOR, host_of, policy, request_for
 from microseg.reconcile.apply import apply
 from microseg.reconcile.attachment import attach, detach
 from microseg.reconcile.dataplane import Attachment, Hook, InterfaceMissingError
-from microseg.reconcile.errors import GuardError
+from microseg.reconcile.errors import GuardError, ReconcileError
 from microseg.reconcile.records import Operation
 from microseg.reconcile.status import read_status
 from microseg.reconcile.transaction import Host
@@ -73,6 +73,18 @@ def test_detaching_everything_removes_everything(plane: FakeDataPlane, host: Hos
     assert state.previous is not None
     assert state.previous.generation == 1
     assert host.store.read_history()[-1].operation is Operation.DETACH
+
+
+def test_detaching_that_cannot_be_recorded_is_done_and_says_so(
+    plane: FakeDataPlane, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("microseg.reconcile.durable.append_line", full)
+    with pytest.raises(ReconcileError, match=r"the detach is done \(eth0\), but could not be recorded"):
+        detach(host, OPERATOR)
+    assert not plane.loaded
 
 
 def test_detaching_twice_is_no_mistake(host: Host) -> None:
