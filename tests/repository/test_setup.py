@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tree import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 NOBODY = 65534
 SCRIPT = ROOT / "scripts" / "setup.sh"
@@ -34,7 +37,7 @@ class Machine:
         file.chmod(file.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
     def install(self, *packages: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
-        command = f'source "{SCRIPT}"; install_packages {" ".join(packages)}'
+        command = f'source "{self.folder}/setup.sh"; install_packages {" ".join(packages)}'
         env = {"PATH": f"{self.folder}:{os.environ['PATH']}", "LOG": str(self.folder / "log")}
         return subprocess.run(
             ["bash", "-c", command], env=env, user=user, capture_output=True, check=False, text=True
@@ -46,9 +49,16 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    machine = Machine(tmp_path / "bin")
+def machine() -> Iterator[Machine]:
+    """Make a machine that an ordinary user may look at too, wherever the repository is."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield equipped(Machine(Path(folder) / "bin"))
+
+
+def equipped(machine: Machine) -> Machine:
     machine.folder.mkdir()
+    shutil.copy(SCRIPT, machine.folder)
     machine.program("dpkg-query", DPKG_QUERY)
     machine.program("apt-cache", APT_CACHE % "wanted|other")
     machine.program("apt-get", APT_GET)
@@ -89,7 +99,6 @@ def test_a_package_that_nobody_has_is_named(machine: Machine) -> None:
 
 @pytest.mark.kernel
 def test_an_ordinary_user_is_told_what_to_type(machine: Machine) -> None:
-    machine.folder.parent.chmod(0o755)
     run = machine.install("wanted", user=NOBODY)
     assert run.returncode == 1
     assert "installing wanted needs root. Type: sudo make setup" in run.stderr
