@@ -54,7 +54,7 @@ ms_inline void ms_event_endpoints(struct ms_event *event, const struct ms_packet
 	}
 }
 
-ms_inline void ms_report(struct __sk_buff *skb, struct ms_stats *stats, const struct ms_scratch *scratch)
+ms_inline void ms_report(ms_frame *frame, struct ms_stats *stats, const struct ms_scratch *scratch)
 {
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
@@ -72,7 +72,7 @@ ms_inline void ms_report(struct __sk_buff *skb, struct ms_stats *stats, const st
 	event->boot_ns = bpf_ktime_get_boot_ns();
 	event->generation = scratch->generation;
 	event->rule = scratch->judged ? scratch->search.rule : 0;
-	event->ifindex = skb->ifindex;
+	event->ifindex = ms_frame_ifindex(frame);
 	event->length = scratch->packet.length;
 	event->direction = scratch->direction;
 	event->verdict = scratch->judged ? scratch->search.verdict : 0;

@@ -26,17 +26,17 @@ ms_inline __u32 ms_generation(void)
 }
 
 /* Hand the packet over. Returns only when the tail call fails, which drops it (I6). */
-ms_inline void ms_hand_over(struct __sk_buff *skb, struct ms_scratch *scratch, const struct ms_packet *packet,
+ms_inline void ms_hand_over(ms_frame *frame, struct ms_scratch *scratch, const struct ms_packet *packet,
 			    const int direction)
 {
 	scratch->packet = *packet;
 	scratch->direction = direction;
 	scratch->known = scratch->adopt = scratch->attempt = scratch->report = scratch->judged = 0;
-	jumps.call(skb, MS_JUMP_JUDGE);
+	jumps.call(frame, MS_JUMP_JUDGE);
 }
 
 /* The filter: what to return to the kernel for this frame. */
-ms_inline int ms_filter(struct __sk_buff *skb, const int direction, const int link)
+ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 {
 	struct ms_packet packet = {};
 	struct ms_session *session;
@@ -47,20 +47,20 @@ ms_inline int ms_filter(struct __sk_buff *skb, const int direction, const int li
 	__u64 now;
 
 	if (!counts)
-		return TC_ACT_SHOT;
+		return MS_RETURN_DROP;
 	generation = ms_generation();
 	if (!generation) {
 		counts->outcome[MS_PASS_NO_POLICY]++;
-		return TC_ACT_UNSPEC;
+		return MS_RETURN_PASS;
 	}
 	now = bpf_jiffies64();
-	outcome = ms_parse(skb, &packet, link);
+	outcome = ms_parse(frame, &packet, link);
 	if (!outcome && packet.kind != MS_KIND_MESSAGE) {
 		session = ms_session_find(&packet);
 		if (session && ms_session_steady(session, &packet, generation, now)) {
 			ms_session_count(session, &packet, now);
 			counts->outcome[MS_PASS_SESSION]++;
-			return TC_ACT_UNSPEC;
+			return MS_RETURN_PASS;
 		}
 	}
 	rest = scratch.lookup(&zero);
@@ -69,31 +69,10 @@ ms_inline int ms_filter(struct __sk_buff *skb, const int direction, const int li
 		rest->now = now;
 		rest->generation = generation;
 		rest->outcome = outcome;
-		ms_hand_over(skb, rest, &packet, direction);
+		ms_hand_over(frame, rest, &packet, direction);
 	}
 	counts->outcome[MS_DROP_INTERNAL]++;
-	return TC_ACT_SHOT;
-}
-
-/*
- * A question of user space, through PROG_TEST_RUN only: what would the policy of generation `mark` say about this
- * frame? Touches nothing. `priority` is a nonce; the answer is in cb, see ms_answer().
- */
-ms_inline int ms_ask_policy(struct __sk_buff *skb, const int link)
-{
-	struct ms_packet packet = {};
-	__u32 outcome = ms_parse(skb, &packet, link);
-	int zero = 0;
-	struct ms_scratch *rest = scratch.lookup(&zero);
-
-	if (!rest)
-		return TC_ACT_SHOT;
-	rest->outcome = outcome;
-	rest->probe = 1;
-	rest->generation = skb->mark;
-	rest->now = skb->priority;
-	ms_hand_over(skb, rest, &packet, MS_DIRECTION_INGRESS);
-	return TC_ACT_SHOT;
+	return MS_RETURN_DROP;
 }
 
 #endif

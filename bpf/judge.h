@@ -42,7 +42,7 @@ ms_inline void ms_ask(struct ms_scratch *scratch, __u32 client)
 }
 
 /* Open a session for a packet that passed. */
-ms_inline void ms_open(struct __sk_buff *skb, struct ms_stats *stats, struct ms_scratch *scratch)
+ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	struct ms_session session = {};
 	int zero = 0;
@@ -61,7 +61,7 @@ ms_inline void ms_open(struct __sk_buff *skb, struct ms_stats *stats, struct ms_
 		session.state = ms_next_state(&session, &scratch->packet);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
 	session.created_s = ms_boot_s();
-	session.ifindex = skb->ifindex;
+	session.ifindex = ms_frame_ifindex(frame);
 	ms_session_count(&session, &scratch->packet, scratch->now);
 	if (ms_opening_store(&scratch->packet, &session))
 		stats->sessions_full++;
@@ -130,7 +130,7 @@ ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 }
 
 /* Turn the answer of the search into an outcome. */
-ms_inline __u32 ms_conclude(struct __sk_buff *skb, struct ms_stats *stats, struct ms_scratch *scratch)
+ms_inline __u32 ms_conclude(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	const struct ms_search *s = &scratch->search;
 	__u32 audit = s->verdict == MS_VERDICT_AUDIT;
@@ -143,7 +143,7 @@ ms_inline __u32 ms_conclude(struct __sk_buff *skb, struct ms_stats *stats, struc
 	if (!ms_passes(s))
 		return ms_denial(s);
 	if (scratch->packet.kind == MS_KIND_FLOW)
-		ms_open(skb, stats, scratch);
+		ms_open(frame, stats, scratch);
 	if (audit)
 		return MS_PASS_AUDIT;
 	if (scratch->packet.kind != MS_KIND_FLOW)
@@ -151,36 +151,40 @@ ms_inline __u32 ms_conclude(struct __sk_buff *skb, struct ms_stats *stats, struc
 	return scratch->adopt ? MS_PASS_ADOPTED : MS_PASS_NEW;
 }
 
-/* The answer to user space: cb = outcome (0: judged), rule, verdict | flags << 8, precedence, probes | nonce << 16. */
-ms_inline int ms_answer(struct __sk_buff *skb, const struct ms_scratch *scratch)
+/* The answer to user space: outcome (0: judged), rule, verdict | flags << 8, precedence, probes | nonce << 16. */
+ms_inline int ms_answer(ms_frame *frame, const struct ms_scratch *scratch)
 {
-	skb->cb[0] = scratch->outcome;
-	skb->cb[1] = scratch->search.rule;
-	skb->cb[2] = scratch->search.verdict | scratch->search.flags << 8;
-	skb->cb[3] = scratch->search.precedence;
-	skb->cb[4] = (scratch->search.probes & 0xffff) | scratch->now << 16;
-	return TC_ACT_UNSPEC;
+	const __u32 word[5] = {
+	    scratch->outcome,
+	    scratch->search.rule,
+	    scratch->search.verdict | scratch->search.flags << 8,
+	    scratch->search.precedence,
+	    (scratch->search.probes & 0xffff) | scratch->now << 16,
+	};
+
+	ms_frame_answer(frame, word);
+	return MS_RETURN_PASS;
 }
 
-ms_inline int ms_exit(struct __sk_buff *skb, struct ms_stats *stats, struct ms_scratch *scratch)
+ms_inline int ms_exit(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	__u32 outcome = scratch->outcome;
 
 	stats->outcome[outcome & (MS_OUTCOME_SLOTS - 1)]++;
 	if (scratch->report || outcome >= MS_FIRST_DROP)
-		ms_report(skb, stats, scratch);
+		ms_report(frame, stats, scratch);
 	ms_trace("microseg: outcome %u rule %x family %u", outcome, scratch->search.rule, scratch->packet.family);
-	return outcome >= MS_FIRST_DROP ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return outcome >= MS_FIRST_DROP ? MS_RETURN_DROP : MS_RETURN_PASS;
 }
 
-ms_inline int ms_rest(struct __sk_buff *skb)
+ms_inline int ms_rest(ms_frame *frame)
 {
 	int zero = 0;
 	struct ms_scratch *rest = scratch.lookup(&zero);
 	struct ms_stats *counts = stats.lookup(&zero);
 
 	if (!rest || !counts)
-		return TC_ACT_SHOT;
+		return MS_RETURN_DROP;
 	if (rest->probe && !rest->outcome)
 		ms_ask(rest, rest->packet.reversed);
 	else if (!rest->outcome && !rest->attempt)
@@ -188,16 +192,16 @@ ms_inline int ms_rest(struct __sk_buff *skb)
 	if (!rest->outcome)
 		rest->outcome = ms_judge(rest);
 	if (rest->probe)
-		return ms_answer(skb, rest);
+		return ms_answer(frame, rest);
 	if (!rest->outcome) {
 		if (rest->adopt && !rest->attempt && !ms_passes(&rest->search)) {
 			rest->attempt = 1; /* either direction may have opened it */
 			ms_ask(rest, !rest->packet.reversed);
-			jumps.call(skb, MS_JUMP_JUDGE);
+			jumps.call(frame, MS_JUMP_JUDGE);
 		}
-		rest->outcome = ms_conclude(skb, counts, rest);
+		rest->outcome = ms_conclude(frame, counts, rest);
 	}
-	return ms_exit(skb, counts, rest);
+	return ms_exit(frame, counts, rest);
 }
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Entry points for TC (TCX and clsact): to pass is to say "unspecified", so that programs behind this one still run. */
+/* Entry points for TC (TCX and clsact). */
+#include "frame_tc.h"
+
 #include "filter.h"
 #include "judge.h"
 
@@ -29,10 +31,25 @@ int ms_cold(struct __sk_buff *skb)
 	return ms_rest(skb);
 }
 
-/* For PROG_TEST_RUN; never attached. */
+/*
+ * A question of user space, through PROG_TEST_RUN only; never attached: what would the policy of generation `mark`
+ * say about this frame? Touches nothing. `priority` is a nonce; the answer is in cb, see ms_answer().
+ */
 int ms_probe(struct __sk_buff *skb)
 {
-	return ms_ask_policy(skb, MS_LINK_ETHERNET);
+	struct ms_packet packet = {};
+	__u32 outcome = ms_parse(skb, &packet, MS_LINK_ETHERNET);
+	int zero = 0;
+	struct ms_scratch *rest = scratch.lookup(&zero);
+
+	if (!rest)
+		return TC_ACT_SHOT;
+	rest->outcome = outcome;
+	rest->probe = 1;
+	rest->generation = skb->mark;
+	rest->now = skb->priority;
+	ms_hand_over(skb, rest, &packet, MS_DIRECTION_INGRESS);
+	return TC_ACT_SHOT;
 }
 
 /* For PROG_TEST_RUN: the clock of last_seen, which user space has no other way to read. cb = jiffies, low and high. */

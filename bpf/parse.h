@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From a frame to the key of its session. What can't be parsed is dropped with a reason (I6). */
+/* From a frame (frame_tc.h, frame_xdp.h) to the key of its session. What can't be parsed is dropped with a reason
+ * (I6). */
 #ifndef MICROSEG_PARSE_H
 #define MICROSEG_PARSE_H
 
@@ -48,24 +49,15 @@ struct ms_cursor {
 	__u32 length; /* bytes from there to the end of the IP packet */
 };
 
-/* Have the headers in linear memory; a frame that has them already costs two loads. */
-ms_inline void ms_pull(struct __sk_buff *skb)
-{
-	__u32 linear = skb->data_end - skb->data;
-
-	if (linear < MS_LINEAR && linear < skb->len)
-		bpf_skb_pull_data(skb, skb->len < MS_LINEAR ? skb->len : MS_LINEAR);
-}
-
 ms_inline int ms_is_vlan(__be16 ethertype)
 {
 	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
 }
 
 /* Find the network header: sets *ethertype (network order) and *offset. Returns an outcome, 0 to go on. */
-ms_inline __u32 ms_parse_ethernet(struct __sk_buff *skb, __be16 *ethertype, __u32 *offset)
+ms_inline __u32 ms_parse_ethernet(ms_frame *frame, __be16 *ethertype, __u32 *offset)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	void *data = ms_frame_start(frame), *end = ms_frame_end(frame);
 	struct ethhdr *ethernet = data;
 	__u32 at = sizeof(*ethernet);
 	__be16 type;
@@ -200,9 +192,9 @@ ms_inline __u32 ms_read_transport(struct ms_packet *packet, const __u8 *header, 
 	return 0;
 }
 
-ms_inline __u32 ms_parse_transport(struct __sk_buff *skb, struct ms_packet *packet, const struct ms_cursor *at)
+ms_inline __u32 ms_parse_transport(ms_frame *frame, struct ms_packet *packet, const struct ms_cursor *at)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	void *data = ms_frame_start(frame), *end = ms_frame_end(frame);
 	__u32 need = ms_transport_bytes(packet->protocol);
 	__u8 copy[20];
 	__u8 *header = data + at->offset;
@@ -215,18 +207,18 @@ ms_inline __u32 ms_parse_transport(struct __sk_buff *skb, struct ms_packet *pack
 		return ms_read_transport(packet, header, at->length);
 	/* The last bytes of the packet, or behind a long chain of extension headers. */
 	__builtin_memset(copy, 0, sizeof(copy));
-	if (need == 20	 ? bpf_skb_load_bytes(skb, at->offset, copy, 20)
-	    : need == 12 ? bpf_skb_load_bytes(skb, at->offset, copy, 12)
-			 : bpf_skb_load_bytes(skb, at->offset, copy, 8))
+	if (need == 20	 ? ms_frame_load(frame, at->offset, copy, 20)
+	    : need == 12 ? ms_frame_load(frame, at->offset, copy, 12)
+			 : ms_frame_load(frame, at->offset, copy, 8))
 		return MS_DROP_TRUNCATED;
 	return ms_read_transport(packet, copy, at->length);
 }
 
-ms_inline __u32 ms_parse_ipv4(struct __sk_buff *skb, struct ms_packet *packet, __u32 offset)
+ms_inline __u32 ms_parse_ipv4(ms_frame *frame, struct ms_packet *packet, __u32 offset)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	void *data = ms_frame_start(frame), *end = ms_frame_end(frame);
 	struct iphdr *ip = data + offset;
-	__u32 header_bytes, total, available = skb->len - offset;
+	__u32 header_bytes, total, available = ms_frame_length(frame) - offset;
 	struct ms_cursor at;
 	__u32 source, destination;
 	__u16 fragment;
@@ -235,7 +227,7 @@ ms_inline __u32 ms_parse_ipv4(struct __sk_buff *skb, struct ms_packet *packet, _
 		return MS_DROP_TRUNCATED;
 	header_bytes = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
-	if (total == 0 && skb->gso_size) /* larger than 64 KiB on its way through this host ("BIG TCP") */
+	if (total == 0 && ms_frame_is_large(frame)) /* larger than 64 KiB on its way through this host ("BIG TCP") */
 		total = available;
 	if (ip->version != 4 || header_bytes < sizeof(*ip) || total < header_bytes)
 		return MS_DROP_IPV4_HEADER;
@@ -257,11 +249,11 @@ ms_inline __u32 ms_parse_ipv4(struct __sk_buff *skb, struct ms_packet *packet, _
 	packet->fragmented = (fragment & 0x2000) != 0;
 	at.offset = offset + header_bytes;
 	at.length = total - header_bytes;
-	return ms_parse_transport(skb, packet, &at);
+	return ms_parse_transport(frame, packet, &at);
 }
 
 /* Walk the extension headers (RFC 8200 4.1); at->offset and packet->protocol move along. */
-ms_inline __u32 ms_skip_extensions(struct __sk_buff *skb, struct ms_packet *packet, struct ms_cursor *at)
+ms_inline __u32 ms_skip_extensions(ms_frame *frame, struct ms_packet *packet, struct ms_cursor *at)
 {
 	__u8 header[4];
 	__u32 bytes;
@@ -273,7 +265,7 @@ ms_inline __u32 ms_skip_extensions(struct __sk_buff *skb, struct ms_packet *pack
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_FRAGMENT &&
 		    next != IPPROTO_AH && next != IPPROTO_DSTOPTS)
 			return 0;
-		if (at->length < 8 || bpf_skb_load_bytes(skb, at->offset, header, 4))
+		if (at->length < 8 || ms_frame_load(frame, at->offset, header, 4))
 			return MS_DROP_TRUNCATED;
 		bytes = next == IPPROTO_AH ? (header[1] + 2) * 4 : (header[1] + 1) * 8;
 		if (next == IPPROTO_FRAGMENT) {
@@ -306,18 +298,18 @@ ms_inline void ms_order6(struct ms_packet *packet, const __be32 *source, const _
 	packet->same = 1;
 }
 
-ms_inline __u32 ms_parse_ipv6(struct __sk_buff *skb, struct ms_packet *packet, __u32 offset)
+ms_inline __u32 ms_parse_ipv6(ms_frame *frame, struct ms_packet *packet, __u32 offset)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	void *data = ms_frame_start(frame), *end = ms_frame_end(frame);
 	__be32 *ip = data + offset; /* 10 words: version.., length.., source[4], destination[4] */
-	__u32 available = skb->len - offset - 40, outcome, payload;
+	__u32 available = ms_frame_length(frame) - offset - 40, outcome, payload;
 	struct ms_cursor at;
 	__be32 source_word;
 
 	if ((void *)(ip + 10) > end)
 		return MS_DROP_TRUNCATED;
 	payload = bpf_ntohl(ip[1]) >> 16;
-	if (payload == 0 && skb->gso_size) /* as for IPv4 */
+	if (payload == 0 && ms_frame_is_large(frame)) /* as for IPv4 */
 		payload = available;
 	if (bpf_ntohl(ip[0]) >> 28 != 6)
 		return MS_DROP_IPV6_HEADER;
@@ -333,30 +325,32 @@ ms_inline __u32 ms_parse_ipv6(struct __sk_buff *skb, struct ms_packet *packet, _
 	__builtin_memcpy(&packet->key6.address[1], packet->reversed ? ip + 2 : ip + 6, 16);
 	at.offset = offset + 40;
 	at.length = payload;
-	outcome = ms_skip_extensions(skb, packet, &at);
+	outcome = ms_skip_extensions(frame, packet, &at);
 	packet->key6.protocol = packet->protocol;
 	if (!outcome)
-		outcome = ms_parse_transport(skb, packet, &at);
+		outcome = ms_parse_transport(frame, packet, &at);
 	return outcome ? outcome : ms_icmp6_exception(packet, source_word);
 }
 
 /* Parse a frame. Returns an outcome, or 0 when packet is filled in and to be judged. */
-ms_inline __u32 ms_parse(struct __sk_buff *skb, struct ms_packet *packet, const int link)
+ms_inline __u32 ms_parse(ms_frame *frame, struct ms_packet *packet, const int link)
 {
-	__be16 ethertype = skb->protocol;
+	__be16 ethertype;
 	__u32 offset = 0, outcome;
 
-	packet->length = skb->len;
-	ms_pull(skb);
+	packet->length = ms_frame_length(frame);
+	ms_frame_pull(frame, MS_LINEAR);
 	if (link == MS_LINK_ETHERNET) {
-		outcome = ms_parse_ethernet(skb, &ethertype, &offset);
+		outcome = ms_parse_ethernet(frame, &ethertype, &offset);
 		if (outcome)
 			return outcome;
+	} else {
+		ethertype = ms_frame_ethertype(frame);
 	}
 	if (ethertype == bpf_htons(ETH_P_IP))
-		return ms_parse_ipv4(skb, packet, offset);
+		return ms_parse_ipv4(frame, packet, offset);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
-		return ms_parse_ipv6(skb, packet, offset);
+		return ms_parse_ipv6(frame, packet, offset);
 	return ethertype == bpf_htons(ETH_P_ARP) ? MS_PASS_ARP : MS_DROP_ETHERTYPE;
 }
 
