@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from reconcile.fake import FakeDataPlane, Fault, When
 from reconcile.worlds import OPERATOR, contents_of, host_of, policy, request_for
 
-from microseg.abi import NO_DIGEST, PolicyMap, Root, SlotConfig
+from microseg.abi import PolicyMap, Root
 from microseg.diagnostics import Code, Diagnostic
 from microseg.reconcile.apply import STEPS, StepName, apply, propose
 from microseg.reconcile.dataplane import Hook, KernelError, Sizing
@@ -23,7 +24,7 @@ from microseg.reconcile.observed import read_slot
 from microseg.reconcile.records import Names, Operation, Outcome
 from microseg.reconcile.revision import Revision
 from microseg.reconcile.rollback import roll_back
-from microseg.reconcile.transaction import Request
+from microseg.reconcile.transaction import Host, Request, Transaction
 from microseg.source import Span
 
 WRITING = {"load", "unload", "attach", "detach", "write_root", "write_config", "write_entries"}
@@ -377,20 +378,42 @@ def test_a_slot_that_reads_back_differently_never_becomes_visible(tmp_path: Path
     assert not plane.loaded
 
 
-def test_a_killed_staging_is_no_way_back(plane: FakeDataPlane, tmp_path: Path) -> None:
+def stage_and_die(host: Host, request: Request) -> None:
+    """Run an apply up to its staging, as a process that is killed there: nothing is taken back."""
+    tx = Transaction(host, request)
+    for step in STEPS[: [step.name for step in STEPS].index(StepName.VERIFY)]:
+        if step.when is None or step.when(tx.plan):
+            with suppress(KernelError):
+                step.run(tx)
+    tx.lock.release()
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_killed_staging_is_no_way_back(plane: FakeDataPlane, tmp_path: Path, written: int) -> None:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))
+    plane.calls.clear()
     apply(host, request_for(policy(2)))
-    plane.write_config(
-        1, SlotConfig(3, digest=NO_DIGEST)
-    )  # as staging begins, and then the process is killed
-    plane.maps[1, PolicyMap.POLICY].popitem()
+    of_maps = [number for number, name in enumerate(plane.calls) if name == "write_entries"]
+    plane.calls.clear()
+    plane.faults = [Fault(number) for number in of_maps[written:]]
+    stage_and_die(host, request_for(policy(3)))
+    plane.faults = []
 
-    with pytest.raises(GuardError, match="holds no whole policy"):
+    with pytest.raises(GuardError, match="nothing to go back to"):
         roll_back(host, OPERATOR)
+    assert live_maps(plane) == policy(2).contents.maps
     apply(host, request_for(policy(3)))
     assert plane.root == Root(5)
     assert live_maps(plane) == policy(3).contents.maps
+
+
+def test_nobody_is_judged_by_the_slot_that_is_being_filled(plane: FakeDataPlane, tmp_path: Path) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, request_for(policy(1)))
+    plane.calls.clear()
+    apply(host, request_for(policy(2)))
+    assert plane.calls.index("wait_for_readers") < plane.calls.index("write_config")
 
 
 def test_a_generation_that_judged_packets_is_never_numbered_again(
