@@ -15,7 +15,7 @@ from examples.demo.network import Family, Network, Node, inside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_S = 1.0
+PATIENCE_S = 1.5
 """How long a question waits. A packet that is denied is never answered, so this is what a refusal takes."""
 CHUNK = bytes(16 * 1024)
 DATAGRAM = bytes(1024)
