@@ -127,7 +127,11 @@ ms_inline __u32 ms_idle_of(__u8 protocol, __u8 state, __u8 flags)
 
 ms_inline __u32 ms_idle_limit(const struct ms_settings *settings, __u8 protocol, __u8 state, __u8 flags)
 {
-	return settings->idle[ms_idle_of(protocol, state, flags) & (MS_IDLE_SLOTS - 1)];
+	__u32 index = ms_idle_of(protocol, state, flags);
+
+	/* The compiler sees that the mask changes nothing, and drops it; verifiers before 6.10 don't see it. */
+	asm volatile("" : "+r"(index));
+	return settings->idle[index & (MS_IDLE_SLOTS - 1)];
 }
 
 /* The state after this packet. */
