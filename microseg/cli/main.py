@@ -21,6 +21,7 @@ COMMANDS = {
     "counters": "Show what each rule has judged, and what became of all packets.",
     "detach": "End enforcement, everywhere or on some interfaces.",
     "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
+    "fmt": "Put policy files into their one format.",
     "lint": "Check the policy and show everything that is wrong with it.",
     "observe": "Show denied and logged packets as they come, until interrupted.",
     "plan": "Show what an apply would change, and change nothing.",

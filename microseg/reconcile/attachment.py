@@ -108,7 +108,7 @@ def _record(host: Host, observed: Observed, done: _Done) -> None:
     names = ", ".join(attachment.interface for attachment in done.changed)
     try:
         warned = host.store.set_aside()
-        known = recall(host.store, observed)
+        known = recall(host.store, observed, with_names=False)
         if done.unloaded:
             host.store.write_state(State(None, known.applied))
         entry = HistoryEntry(

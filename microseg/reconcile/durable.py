@@ -42,8 +42,10 @@ def append_line(path: Path, line: bytes) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and its parents, for root and its group."""
-    path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    """Make a directory and its parents; what is new is for root and its group only."""
+    if not path.parent.exists():
+        make_directory(path.parent)
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -44,8 +44,11 @@ class Known:
         return self.note.names if self.note else Names()
 
 
-def recall(store: StateStore, observed: Observed) -> Known:
-    """Return what is known of the generation in force; raises OSError when the directory can't be read."""
+def recall(store: StateStore, observed: Observed, *, with_names: bool = True) -> Known:
+    """Return what is known of the generation in force; raises OSError when the directory can't be read.
+
+    Without names it takes no longer for a large policy than for a small one.
+    """
     problems: list[str] = []
     try:
         state = store.read_state()
@@ -54,8 +57,10 @@ def recall(store: StateStore, observed: Observed) -> Known:
         state = State()
     if not observed.generation:
         return Known(state, problems=tuple(problems))
-    note = _note(store, observed, problems)
-    applied = _applied(state, note, observed)
+    applied = _recorded(state, observed)
+    note = _note(store, observed, problems) if with_names or applied is None else None
+    if applied is None and note is not None:
+        applied = _of_note(note)
     if applied is None:
         problems.append(f"nothing is recorded of generation {observed.generation}, which the kernel holds")
     return Known(state, applied, note, tuple(problems))
@@ -69,12 +74,14 @@ def _note(store: StateStore, observed: Observed, problems: list[str]) -> Generat
         return None
 
 
-def _applied(state: State, note: GenerationNote | None, observed: Observed) -> Applied | None:
-    """Return the record of the generation in force: its own, or what its note says after a crash."""
+def _recorded(state: State, observed: Observed) -> Applied | None:
     digest = observed.configs[observed.live].digest
     for applied in (state.current, state.previous):
         if applied and (applied.generation, applied.digest) == (observed.generation, digest):
             return applied
-    if note is None:
-        return None
+    return None
+
+
+def _of_note(note: GenerationNote) -> Applied:
+    """Return what must have happened when a process was killed before it could record it."""
     return Applied(note.generation, note.digest, note.revision, note.staged_at, "unknown", Operation.APPLY)

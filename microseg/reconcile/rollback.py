@@ -47,9 +47,9 @@ def roll_back(host: Host, operator: Operator) -> RollbackResult:
         warnings = host.store.set_aside()
         observed = read_observed(host.plane)
         check_way_back(observed)
-        known = recall(host.store, observed)
+        known = recall(host.store, observed, with_names=False)
         target = Observed(loaded=True, root=_target(observed), configs=observed.configs)
-        past = recall(host.store, target)
+        past = recall(host.store, target, with_names=False)
         _switch(host, observed, target.root)
         result = RollbackResult(
             observed.generation,

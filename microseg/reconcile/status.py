@@ -44,7 +44,7 @@ class Status:
 def read_status(host: Host) -> Status:
     """Read it all, without the lock; raises KernelError or OSError."""
     observed, live = read_live(host.plane)
-    known = recall(host.store, observed)
+    known = recall(host.store, observed, with_names=False)
     history = host.store.read_history()
     entries = {name: len(live.maps[name]) for name in PolicyMap} if observed.generation else {}
     return Status(

@@ -81,6 +81,7 @@ def test_the_stand_ins_stand_in(poor: Path) -> None:
     [
         ["lint"],
         ["test"],
+        ["fmt", "--diff"],
         ["test", "--rev", "HEAD"],
         ["plan", "--against", "HEAD"],
         ["plan", "--against", "HEAD", "--detailed-exitcode"],

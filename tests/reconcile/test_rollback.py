@@ -39,6 +39,13 @@ def test_a_rollback_is_one_store_and_reads_no_entry(plane: FakeDataPlane, host: 
     assert (result.before_revision, result.revision) == (policy(2).revision, policy(1).revision)
 
 
+def test_a_rollback_reads_no_names(host: Host) -> None:
+    for path in (host.store.root / "generations").iterdir():
+        path.write_text("garbage")
+    result = roll_back(host, OPERATOR)
+    assert (result.before_revision, result.revision) == (policy(2).revision, policy(1).revision)
+
+
 def test_a_rollback_is_recorded(host: Host) -> None:
     roll_back(host, OPERATOR)
 

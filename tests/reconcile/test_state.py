@@ -188,6 +188,8 @@ def test_the_files_are_readable_json(store: StateStore) -> None:
 
 
 def test_others_cannot_read_the_records(store: StateStore) -> None:
+    store.write_note(NOTE)
     store.write_state(State())
     assert (store.root / "state.json").stat().st_mode & 0o777 == durable.FILE_MODE
-    assert store.root.stat().st_mode & 0o007 == 0
+    for folder in (store.root, store.root / "generations"):
+        assert folder.stat().st_mode & 0o007 == 0
