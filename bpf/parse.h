@@ -143,15 +143,17 @@ ms_inline __u32 ms_parse_icmp(struct ms_packet *packet, const __u8 *header)
 
 /* Neighbour discovery from this link (RFC 4861 7.1: hop limit 255) and multicast listener discovery (RFC 2710 3,
  * RFC 3810 5: hop limit 1, source link-local or unspecified) always pass (I6 lists them). */
-ms_inline __u32 ms_icmp6_exception(const struct ms_packet *packet, __be32 source_word)
+ms_inline __u32 ms_icmp6_exception(const struct ms_packet *packet)
 {
+	const __be32 *source = packet->reversed ? packet->key6.address[1].word : packet->key6.address[0].word;
+	__u32 unspecified = !(source[0] | source[1] | source[2] | source[3]);
 	__u8 type = packet->icmp >> 8;
 
 	if (packet->family != 6 || packet->protocol != IPPROTO_ICMPV6 || (packet->icmp & 0xff) != 0)
 		return 0;
 	if (type >= 133 && type <= 137 && packet->hop_limit == 255)
 		return MS_PASS_NEIGHBOUR;
-	if (packet->hop_limit != 1 || (source_word && (bpf_ntohl(source_word) >> 22) != 0xfe80 >> 6))
+	if (packet->hop_limit != 1 || (!unspecified && (bpf_ntohl(source[0]) >> 22) != 0xfe80 >> 6))
 		return 0;
 	return type == 143 || (type >= 130 && type <= 132) ? MS_PASS_MULTICAST_LISTENER : 0;
 }
@@ -304,7 +306,6 @@ ms_inline __u32 ms_parse_ipv6(ms_frame *frame, struct ms_packet *packet, __u32 o
 	__be32 *ip = data + offset; /* 10 words: version.., length.., source[4], destination[4] */
 	__u32 available = ms_frame_length(frame) - offset - 40, outcome, payload;
 	struct ms_cursor at;
-	__be32 source_word;
 
 	if ((void *)(ip + 10) > end)
 		return MS_DROP_TRUNCATED;
@@ -316,7 +317,6 @@ ms_inline __u32 ms_parse_ipv6(ms_frame *frame, struct ms_packet *packet, __u32 o
 	if (payload > available)
 		return MS_DROP_TRUNCATED;
 
-	source_word = ip[2];
 	packet->family = 6;
 	packet->protocol = bpf_ntohl(ip[1]) >> 8;
 	packet->hop_limit = bpf_ntohl(ip[1]);
@@ -329,7 +329,7 @@ ms_inline __u32 ms_parse_ipv6(ms_frame *frame, struct ms_packet *packet, __u32 o
 	packet->key6.protocol = packet->protocol;
 	if (!outcome)
 		outcome = ms_parse_transport(frame, packet, &at);
-	return outcome ? outcome : ms_icmp6_exception(packet, source_word);
+	return outcome ? outcome : ms_icmp6_exception(packet);
 }
 
 /* Parse a frame. Returns an outcome, or 0 when packet is filled in and to be judged. */
