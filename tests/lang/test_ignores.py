@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from microseg.diagnostics import Code, Diagnostic
+from microseg.diagnostics import Code, Diagnostic, Severity
 from microseg.lang import ignores
 from microseg.lang.parser import parse
 from microseg.source import Span
@@ -51,7 +53,8 @@ def test_a_comment_at_the_end_of_a_longer_rule_silences_it() -> None:
 def test_an_error_is_never_silenced() -> None:
     file, _ = parse("p", "group a = b # microseg: ignore MS101 MS301")
     error = warning(1, Code.UNKNOWN_GROUP)
-    assert ignores.silence([error, warning(1)], [file]) == [error]
+    raised = replace(warning(1), severity=Severity.ERROR)
+    assert ignores.silence([error, warning(1), raised], [file]) == [error, raised]
 
 
 @pytest.mark.parametrize(

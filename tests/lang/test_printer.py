@@ -132,6 +132,19 @@ policy p {  # in front
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("policy p # one\n { # two\n}", "# one\npolicy p {  # two\n}\n"),
+        ("group a# one\n = b, c", "group a =  # one\n  b,\n  c,\n"),
+        ("group a = # one\n # two\n b", "# one\n# two\ngroup a = b\n"),
+    ],
+)
+def test_comments_in_odd_places(text: str, expected: str) -> None:
+    assert printed(text) == expected
+    assert printed(expected) == expected
+
+
 def test_what_is_too_long_gets_more_lines() -> None:
     members = [f"10.0.0.{number}" for number in range(1, 12)]
     assert printed(f"group g = {', '.join(members)}").splitlines() == [
