@@ -147,25 +147,28 @@ def apply(
     tx = Transaction(host, request)
     begun: list[Step] = []
     try:
-        for step in sequence:
-            if step.when and not step.when(tx.plan):
-                continue
+        _run(tx, sequence, begun, announce)
+    except BaseException as error:
+        leftovers = _take_back(tx, begun)
+        if isinstance(error, FORESEEN):
+            _record_failure(tx, begun, error)
+            if begun[-1].when is not None:
+                raise _failure(tx, begun[-1].name, error, leftovers) from error
+            _say_what_stands(tx, begun, error)
+        raise
+    finally:
+        tx.lock.release()
+    return _result(tx)
+
+
+def _run(
+    tx: Transaction, sequence: Sequence[Step], begun: list[Step], announce: Callable[[StepName], None]
+) -> None:
+    for step in sequence:
+        if step.when is None or step.when(tx.plan):
             begun.append(step)
             announce(step.name)
             step.run(tx)
-        return _result(tx)
-    except BaseException as error:
-        leftovers = _take_back(tx, begun)
-        if not isinstance(error, FORESEEN):
-            raise
-        failed = begun[-1]
-        _record_failure(tx, begun, error)
-        if failed.when is None:
-            _say_what_stands(tx, begun, error)
-            raise
-        raise _failure(tx, failed.name, error, leftovers) from error
-    finally:
-        tx.lock.release()
 
 
 def _take_back(tx: Transaction, begun: Sequence[Step]) -> list[str]:

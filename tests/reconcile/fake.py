@@ -91,6 +91,10 @@ class FakeDataPlane:
             "attached": dict(self.attached),
         }
 
+    def live_maps(self) -> dict[PolicyMap, Entries]:
+        """Return what the live slot holds."""
+        return {name: self.maps[self.live_generation() & 1, name] for name in PolicyMap}
+
     def live_generation(self) -> int:
         if 0 < self.root.deadline_s <= self.boot_s:
             return self.configs[1 - self.root.slot].generation

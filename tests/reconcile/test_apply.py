@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reconcile.fake import FakeDataPlane, Fault, When
+from reconcile.fake import FakeDataPlane
 from reconcile.worlds import OPERATOR, contents_of, host_of, policy, request_for
 
 from microseg.abi import PolicyMap, Root
 from microseg.diagnostics import Code, Diagnostic
 from microseg.reconcile.apply import STEPS, StepName, apply, propose
-from microseg.reconcile.dataplane import Hook, KernelError, Sizing
+from microseg.reconcile.dataplane import Hook, Sizing
 from microseg.reconcile.desired import Desired
 from microseg.reconcile.errors import (
     ApplyError,
@@ -24,26 +23,17 @@ from microseg.reconcile.observed import read_slot
 from microseg.reconcile.records import Names, Operation, Outcome
 from microseg.reconcile.revision import Revision
 from microseg.reconcile.rollback import roll_back
-from microseg.reconcile.transaction import Host, Request, Transaction
+from microseg.reconcile.transaction import Request
 from microseg.source import Span
 
 WRITING = {"load", "unload", "attach", "detach", "write_root", "write_config", "write_entries"}
-
-
-@pytest.fixture
-def plane() -> FakeDataPlane:
-    return FakeDataPlane()
-
-
-def live_maps(plane: FakeDataPlane) -> dict[PolicyMap, dict[bytes, bytes]]:
-    return {name: plane.maps[plane.live_generation() & 1, name] for name in PolicyMap}
 
 
 def test_the_first_apply_loads_attaches_and_switches(plane: FakeDataPlane, tmp_path: Path) -> None:
     result = apply(host_of(plane, tmp_path), request_for(policy(1), ["eth1", "eth0"]))
 
     assert plane.root == Root(1)
-    assert live_maps(plane) == policy(1).contents.maps
+    assert plane.live_maps() == policy(1).contents.maps
     assert plane.configs[1] == replace(policy(1).contents.config, generation=1)
     assert plane.attached == {"eth0": Hook.TCX, "eth1": Hook.TCX}
     assert result.generation == 1
@@ -70,7 +60,7 @@ def test_a_change_goes_to_the_other_slot_and_leaves_the_old_one_whole(
     result = apply(host, request_for(policy(2)))
 
     assert plane.root == Root(2)
-    assert live_maps(plane) == policy(2).contents.maps
+    assert plane.live_maps() == policy(2).contents.maps
     assert read_slot(plane, 1).maps == policy(1).contents.maps
     assert result.can_roll_back
     assert result.staged == policy(2).contents.entry_count()
@@ -160,7 +150,7 @@ def test_after_the_deadline_the_other_slot_is_live_and_an_apply_goes_on_from_the
 
     assert result.plan.generation == 1
     assert plane.root == Root(4)
-    assert live_maps(plane) == policy(3).contents.maps
+    assert plane.live_maps() == policy(3).contents.maps
     assert read_slot(plane, 1).maps == policy(1).contents.maps
 
 
@@ -267,171 +257,12 @@ def test_a_missing_interface_leaves_the_policy_in_force(plane: FakeDataPlane, tm
     assert roll_back(host, OPERATOR).generation == 1, "the way back still stands"
 
 
-@pytest.mark.parametrize("when", When)
-def test_a_failure_of_any_call_leaves_the_policy_in_force(when: When, tmp_path: Path) -> None:
-    probe = FakeDataPlane()
-    host = host_of(probe, tmp_path / "probe")
-    for number in (1, 2, 3):
-        probe.calls.clear()
-        apply(host, request_for(policy(number), ["eth0"] if number < 3 else ["eth0", "eth1"]))
-    total = len(probe.calls)
-    assert total > 20
-
-    for call in range(total):
-        plane = FakeDataPlane()
-        host = host_of(plane, tmp_path / f"{when.value}{call}")
-        apply(host, request_for(policy(1)))
-        apply(host, request_for(policy(2)))
-        before = plane.enforced()
-        standby = read_slot(plane, 1)
-        plane.calls.clear()
-        plane.faults = [Fault(call, when)]
-
-        with pytest.raises((ApplyError, KernelError)) as caught:
-            apply(host, request_for(policy(3), ["eth0", "eth1"]))
-
-        assert plane.enforced() == before, f"call {call}: {plane.calls[call]}"
-        if isinstance(caught.value, ApplyError):
-            assert caught.value.leftovers == ()
-        if "write_root" not in plane.calls:
-            assert read_slot(plane, 1) == standby
-        plane.faults = []
-        apply(host, request_for(policy(3), ["eth0", "eth1"]))
-        assert live_maps(plane) == policy(3).contents.maps
-
-
-@pytest.mark.parametrize("when", When)
-def test_a_failure_of_any_call_takes_the_first_apply_back(when: When, tmp_path: Path) -> None:
-    probe = FakeDataPlane()
-    apply(host_of(probe, tmp_path / "probe"), request_for(policy(1)))
-
-    for call in range(len(probe.calls)):
-        plane = FakeDataPlane()
-        host = host_of(plane, tmp_path / f"{when.value}{call}")
-        plane.faults = [Fault(call, when)]
-        with pytest.raises((ApplyError, KernelError)):
-            apply(host, request_for(policy(1)))
-        assert not plane.loaded, f"call {call}: {plane.calls[call]}"
-        assert plane.attached == {}
-        plane.faults = []
-        apply(host, request_for(policy(1)))
-        assert live_maps(plane) == policy(1).contents.maps
-
-
-@pytest.mark.parametrize("name", [step.name for step in STEPS if step.name is not StepName.LOAD])
-@pytest.mark.parametrize("when", When)
-@pytest.mark.parametrize(
-    "error", [KernelError("injected"), OSError(28, "No space left"), KeyboardInterrupt()]
-)
-def test_a_failure_of_any_step_leaves_the_policy_in_force(
-    name: StepName, when: When, error: BaseException, tmp_path: Path
-) -> None:
-    plane = FakeDataPlane()
-    host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-    before = plane.enforced()
-    step = next(step for step in STEPS if step.name is name)
-
-    def fail(tx: object) -> None:
-        if when is When.AFTER:
-            step.run(tx)  # type: ignore[arg-type]  # the transaction's type is the step's business
-        raise error
-
-    broken = replace(step, run=fail)
-    sequence = [broken if it.name is name else it for it in STEPS]
-    request = request_for(policy(2), ["eth0", "eth1"])
-
-    with pytest.raises((ApplyError, KernelError, OSError, KeyboardInterrupt)):
-        apply(host, request, sequence)
-
-    assert plane.enforced() == before
-    apply(host, request)
-    assert live_maps(plane) == policy(2).contents.maps
-
-
-def test_what_could_not_be_taken_back_is_told(plane: FakeDataPlane, tmp_path: Path) -> None:
-    host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-    plane.calls.clear()
-    apply(host, request_for(policy(2)))
-    flip = plane.calls.index("write_root")
-    plane.calls.clear()
-    plane.faults = [Fault(flip + 1), Fault(flip + 2)]
-
-    with pytest.raises(ApplyError) as caught:
-        apply(host, request_for(policy(3)))
-
-    assert caught.value.leftovers == ("flip: injected",)
-    assert "generation 3 is in force, not 2 as before" in caught.value.stands
-
-
-def test_a_slot_that_reads_back_differently_never_becomes_visible(tmp_path: Path) -> None:
-    class Forgetful(FakeDataPlane):
-        def write_entries(self, slot, name, upserts, deletions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            upserts = dict(list(upserts.items())[1:])
-            super().write_entries(slot, name, upserts, deletions)
-
-    plane = Forgetful()
-    with pytest.raises(ApplyError, match="2 entries of slot 1 read back differently") as caught:
-        apply(host_of(plane, tmp_path), request_for(policy(1)))
-    assert caught.value.step == "verify"
-    assert not plane.loaded
-
-
-def stage_and_die(host: Host, request: Request) -> None:
-    """Run an apply up to its staging, as a process that is killed there: nothing is taken back."""
-    tx = Transaction(host, request)
-    for step in STEPS[: [step.name for step in STEPS].index(StepName.VERIFY)]:
-        if step.when is None or step.when(tx.plan):
-            with suppress(KernelError):
-                step.run(tx)
-    tx.lock.release()
-
-
-@pytest.mark.parametrize("written", [0, 1, 2])
-def test_a_killed_staging_is_no_way_back(plane: FakeDataPlane, tmp_path: Path, written: int) -> None:
-    host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-    plane.calls.clear()
-    apply(host, request_for(policy(2)))
-    of_maps = [number for number, name in enumerate(plane.calls) if name == "write_entries"]
-    plane.calls.clear()
-    plane.faults = [Fault(number) for number in of_maps[written:]]
-    stage_and_die(host, request_for(policy(3)))
-    plane.faults = []
-
-    with pytest.raises(GuardError, match="nothing to go back to"):
-        roll_back(host, OPERATOR)
-    assert live_maps(plane) == policy(2).contents.maps
-    apply(host, request_for(policy(3)))
-    assert plane.root == Root(5)
-    assert live_maps(plane) == policy(3).contents.maps
-
-
 def test_nobody_is_judged_by_the_slot_that_is_being_filled(plane: FakeDataPlane, tmp_path: Path) -> None:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))
     plane.calls.clear()
     apply(host, request_for(policy(2)))
     assert plane.calls.index("wait_for_readers") < plane.calls.index("write_config")
-
-
-def test_a_generation_that_judged_packets_is_never_numbered_again(
-    plane: FakeDataPlane, tmp_path: Path
-) -> None:
-    host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-    plane.calls.clear()
-    apply(host, request_for(policy(2)))
-    wait = plane.calls.index("write_root") + 1
-    plane.calls.clear()
-    plane.faults = [Fault(wait)]
-    with pytest.raises(ApplyError):
-        apply(host, request_for(policy(3)))
-    plane.faults = []
-
-    assert plane.root == Root(2)
-    assert apply(host, request_for(policy(4))).generation == 5, "3 was in force for a moment"
 
 
 def test_numbers_go_on_after_everything_was_unloaded(plane: FakeDataPlane, tmp_path: Path) -> None:
@@ -462,7 +293,7 @@ def test_entries_altered_by_somebody_else_are_replaced(plane: FakeDataPlane, tmp
     result = apply(host, request_for(policy(1)))
 
     assert len(result.plan.changes) == 1
-    assert live_maps(plane) == policy(1).contents.maps
+    assert plane.live_maps() == policy(1).contents.maps
 
 
 def test_names_of_a_generation_survive_a_crash_before_the_record(

@@ -16,11 +16,6 @@ from microseg.reconcile.transaction import Host
 
 
 @pytest.fixture
-def plane() -> FakeDataPlane:
-    return FakeDataPlane()
-
-
-@pytest.fixture
 def host(plane: FakeDataPlane, tmp_path: Path) -> Host:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))
