@@ -5,26 +5,24 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from microseg.abi_flow import Direction, Link
+from microseg.abi_flow import Direction
+from microseg.abi_flow import Link as FrameStart
 from microseg.kernel import tc
 from microseg.kernel.bpf import Descriptor, program_by_id
-from microseg.kernel.errors import NotFoundError
 from microseg.kernel.interfaces import interface_index, interface_name, link_of
-from microseg.kernel.tcx import LinkInfo, TcxLink, link_path
+from microseg.kernel.links import ATTACH_TYPES, Link, LinkInfo, link_path, living_link, remove_link
+from microseg.kernel.programs import TC, XDP
+from microseg.kernel.tcx import create_tcx_link, places_of
+from microseg.kernel.xdp import create_xdp_link
 from microseg.reconcile.dataplane import Attachment, Hook, KernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-_PINS = {
-    (Direction.INGRESS, Link.ETHERNET): "ingress",
-    (Direction.EGRESS, Link.ETHERNET): "egress",
-    (Direction.INGRESS, Link.NONE): "ingress_l3",
-    (Direction.EGRESS, Link.NONE): "egress_l3",
-}
+_SUFFIX = {FrameStart.ETHERNET: "", FrameStart.NONE: "_l3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ class Attached:
 class Attacher:
     """Attaches the programs of one instance, which is told from others by its pin directory.
 
-    links/IFINDEX-DIRECTION are the pinned TCX links; an empty folder clsact/IFINDEX says that the qdisc there
-    is ours; clsact filters carry the pin directory in their name.
+    links/IFINDEX-DIRECTION are the pinned TCX links and links/IFINDEX-xdp the XDP links; an empty folder
+    clsact/IFINDEX says that the qdisc there is ours; clsact filters carry the pin directory in their name.
     """
 
     def __init__(self, pin_dir: Path) -> None:
@@ -54,22 +52,24 @@ class Attacher:
         """Attach the programs pinned in a folder, both directions each; a failure puts everything back."""
         with ExitStack() as put_back:
             for attachment in wanted:
-                link = link_of(attachment.interface)
+                suffix = _SUFFIX[link_of(attachment.interface)]
                 ifindex = interface_index(attachment.interface)
-                for direction in Direction:
-                    with Descriptor.pinned(programs / _PINS[direction, link]) as program:
-                        self._attach_one(put_back, attachment.hook, ifindex, direction, program.fd)
+                for direction, hook in places_of(attachment.hook).items():
+                    name = f"{direction.name.lower()}{suffix}"
+                    unit = XDP if hook is Hook.XDP else TC
+                    with Descriptor.pinned(unit.folder(programs) / name) as program:
+                        self._attach_one(put_back, hook, ifindex, direction, program.fd)
             put_back.pop_all()
         for attachment in wanted:
-            self._detach_where(interface_index(attachment.interface), other_than=attachment.hook)
+            self._detach_where(interface_index(attachment.interface), keep=places_of(attachment.hook))
 
     def detach(self, ifindex: int) -> None:
         """Take our programs off an interface, whichever hook they are on; others' stay."""
-        self._detach_where(ifindex, other_than=None)
+        self._detach_where(ifindex, keep={})
 
     def attached(self) -> list[Attached]:
         """Return every program of ours on an interface of this network namespace."""
-        found = self._on_tcx() + self._on_clsact()
+        found = self._on_links() + self._on_clsact()
         return sorted(found, key=lambda one: (one.ifindex, one.hook.value, one.direction))
 
     def running_programs(self) -> set[int]:
@@ -82,25 +82,30 @@ class Attacher:
     ) -> None:
         match hook:
             case Hook.TCX:
-                self._attach_tcx(put_back, ifindex, direction, program_fd)
+                create = partial(create_tcx_link, program_fd, ifindex, direction)
+            case Hook.XDP:
+                create = partial(create_xdp_link, program_fd, ifindex)
             case Hook.CLSACT:
                 self._attach_clsact(put_back, ifindex, direction, program_fd)
-            case Hook.XDP:
-                raise KernelError("the xdp hook is not there yet", advice="use --hook tcx or --hook clsact")
+                return
+            case _:
+                assert_never(hook)
+        self._attach_link(put_back, link_path(self._links, ifindex, hook, direction), program_fd, create)
 
-    def _attach_tcx(self, put_back: ExitStack, ifindex: int, direction: Direction, program_fd: int) -> None:
-        path = link_path(self._links, ifindex, direction)
+    def _attach_link(
+        self, put_back: ExitStack, path: Path, program_fd: int, create: Callable[[], Link]
+    ) -> None:
         self._links.mkdir(exist_ok=True)
-        existing = _living_link(path)
+        existing = living_link(path)
         if existing is not None:
             before = program_by_id(existing.info().program_id)
             existing.update(program_fd)
             put_back.callback(lambda: existing.update(before.fd))
             return
         path.unlink(missing_ok=True)
-        with TcxLink.create(program_fd, ifindex, direction) as link:
+        with create() as link:
             link.pin(path)
-        put_back.callback(partial(_remove_link, path))
+        put_back.callback(remove_link, path)
 
     def _attach_clsact(
         self, put_back: ExitStack, ifindex: int, direction: Direction, program_fd: int
@@ -124,15 +129,15 @@ class Attacher:
         tc.replace_filter(ifindex, direction, self._name, program_fd)
         put_back.callback(lambda: tc.replace_filter(ifindex, direction, self._name, before.fd))
 
-    def _detach_where(self, ifindex: int, other_than: Hook | None) -> None:
-        if other_than is not Hook.TCX:
-            for direction in Direction:
-                _remove_link(link_path(self._links, ifindex, direction))
-        if other_than is not Hook.CLSACT:
-            for direction in Direction:
-                found = tc.find_filter(ifindex, direction)
-                if found is not None and found.name == self._name:
-                    tc.delete_filter(ifindex, direction)
+    def _detach_where(self, ifindex: int, keep: Mapping[Direction, Hook]) -> None:
+        for hook, direction in ATTACH_TYPES:
+            if keep.get(direction) is not hook:
+                remove_link(link_path(self._links, ifindex, hook, direction))
+        for direction in Direction:
+            found = tc.find_filter(ifindex, direction)
+            if keep.get(direction) is not Hook.CLSACT and found is not None and found.name == self._name:
+                tc.delete_filter(ifindex, direction)
+        if Hook.CLSACT not in keep.values():
             self._remove_own_qdisc(ifindex)
 
     def _remove_own_qdisc(self, ifindex: int) -> None:
@@ -141,9 +146,9 @@ class Attacher:
             tc.remove_clsact_if_empty(ifindex)
             marker.rmdir()
 
-    def _on_tcx(self) -> list[Attached]:
+    def _on_links(self) -> list[Attached]:
         return [
-            Attached(info.ifindex, info.direction, Hook.TCX, info.program_id)
+            Attached(info.ifindex, info.direction, info.hook, info.program_id)
             for info in self._links_alive()
             if interface_name(info.ifindex) is not None
         ]
@@ -151,7 +156,7 @@ class Attacher:
     def _links_alive(self) -> list[LinkInfo]:
         infos = []
         for path in sorted(self._links.iterdir()) if self._links.is_dir() else ():
-            with TcxLink.pinned(path) as link:
+            with Link.pinned(path) as link:
                 infos.append(link.info())
         return [info for info in infos if info.ifindex]
 
@@ -164,20 +169,11 @@ class Attacher:
         ]
 
 
-def _living_link(path: Path) -> TcxLink | None:
-    """Return the pinned link unless its interface is gone (the index may be another interface's by now)."""
-    try:
-        link = TcxLink.pinned(path)
-    except NotFoundError:
-        return None
-    return link if link.info().ifindex else None
-
-
-def _remove_link(path: Path) -> None:
-    try:
-        with TcxLink.pinned(path) as link:
-            if link.info().ifindex:
-                link.detach()
-    except NotFoundError:
-        return
-    path.unlink()
+def hook_of(found: Iterable[Attached]) -> Hook | None:
+    """Return by which hook an interface is attached, both directions; None when one is missing."""
+    there = {(one.direction, one.hook) for one in found}
+    for hook in Hook:
+        if hook is not Hook.XDP and there >= {(direction, hook) for direction in Direction}:
+            return hook
+    directions = {direction for direction, _ in there}
+    return Hook.XDP if (Direction.INGRESS, Hook.XDP) in there and len(directions) > 1 else None

@@ -3,6 +3,7 @@
 PIN_DIR/maps/NAME            all maps; they outlive every process and every program (I8)
 PIN_DIR/programs             symbolic link to the programs in use
 PIN_DIR/programs_N/NAME      programs of load N, and the map `jumps` they call each other by
+PIN_DIR/programs_N/xdp/NAME  the same for XDP, from the first attachment by that hook on
 PIN_DIR/links, clsact        see microseg.kernel.attaching
 """
 
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
 from microseg.abi_flow import Settings, decode_rule_count
 from microseg.kernel import bpf
-from microseg.kernel.attaching import Attacher
+from microseg.kernel.attaching import Attacher, hook_of
 from microseg.kernel.bpf import Descriptor, program_info
 from microseg.kernel.bpffs import require_bpffs
 from microseg.kernel.clock import measure_hz
@@ -31,7 +32,8 @@ from microseg.kernel.loading import LoadAnswer, LoadRequest, load_programs
 from microseg.kernel.maps import Map
 from microseg.kernel.packet_run import Runner
 from microseg.kernel.program_text import BPF_DIRECTORY
-from microseg.kernel.shapes import c_constants, map_shapes
+from microseg.kernel.programs import TC, XDP, Unit
+from microseg.kernel.shapes import MapShape, c_constants, map_shapes
 from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import (
     Attachment,
@@ -47,10 +49,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microseg.abi import Entries
-
-ENTRY_PROGRAMS = ("ingress", "egress", "ingress_l3", "egress_l3")
-"""Attached to interfaces; the others are reached by tail call or by PROG_TEST_RUN."""
-PROGRAMS = (*ENTRY_PROGRAMS, "cold", "probe", "clock")
 
 _ZERO = bytes(4)
 
@@ -86,20 +84,9 @@ class PinnedDataPlane:
         """Load with further macros, such as MS_DEBUG, and return what was done."""
         require_bpffs(self._pin_dir.parent)
         self._maps_dir.mkdir(parents=True, exist_ok=True)
-        shapes = map_shapes(sizing)
         folder = self._new_programs_dir()
-        request = LoadRequest(
-            source_dir=str(BPF_DIRECTORY),
-            main="microseg_tc.c",
-            maps_dir=str(self._maps_dir),
-            programs_dir=str(folder),
-            programs={name: f"ms_{name}" for name in PROGRAMS},
-            jumps=["cold"],
-            shapes={name: shape.as_json() for name, shape in shapes.items()},
-            defines=c_constants(shapes) | dict(defines or {}),
-        )
         try:
-            answer = load_programs(request)
+            answer = self._load_unit(TC, folder, map_shapes(sizing), defines or {})
         except Exception:
             self._remove_empty_dirs()
             raise
@@ -108,6 +95,34 @@ class PinnedDataPlane:
                 self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
         self._use_programs(folder)
         return answer
+
+    def _load_unit(
+        self, unit: Unit, folder: Path, shapes: Mapping[str, MapShape], defines: Mapping[str, int]
+    ) -> LoadAnswer:
+        return load_programs(
+            LoadRequest(
+                source_dir=str(BPF_DIRECTORY),
+                main=unit.main,
+                type=unit.type.value,
+                maps_dir=str(self._maps_dir),
+                programs_dir=str(unit.folder(folder)),
+                programs=unit.functions(),
+                jumps=list(unit.jumps),
+                shapes={name: shape.as_json() for name, shape in shapes.items()},
+                defines=c_constants(shapes) | dict(defines),
+            )
+        )
+
+    def require_xdp(self) -> None:
+        """Load the programs of XDP, which most hosts never need, beside those of TC that are in use."""
+        folder = self._programs.resolve()
+        if XDP.folder(folder).exists():
+            return
+        shapes = {
+            name: replace(shape, max_entries=self.map(name).info.max_entries)
+            for name, shape in map_shapes(Sizing()).items()
+        }
+        self._load_unit(XDP, folder, shapes, {})
 
     def unload(self) -> None:
         """Detach everywhere and remove every pin of ours. This ends enforcement (I8)."""
@@ -122,28 +137,34 @@ class PinnedDataPlane:
     def program_tags(self) -> dict[str, str]:
         """Return the tag of each pinned program in use."""
         tags = {}
-        for name in PROGRAMS:
-            with self.program(name) as program:
-                tags[name] = program_info(program.fd).tag
+        for unit, folder in self._units():
+            for name in unit.functions():
+                with Descriptor.pinned(folder / name) as program:
+                    tags[str((folder / name).relative_to(self._programs))] = program_info(program.fd).tag
         return tags
 
     def program(self, name: str) -> Descriptor:
-        """Open one of PROGRAMS; raises NotLoadedError."""
+        """Open a program by its pin, such as ingress or xdp/ingress; raises NotLoadedError."""
         try:
             return Descriptor.pinned(self._programs / name)
         except NotFoundError as error:
             raise self._not_loaded() from error
+
+    def _units(self) -> list[tuple[Unit, Path]]:
+        """Return what is loaded, and where."""
+        if not self.is_loaded():
+            raise self._not_loaded()
+        folders = [(unit, unit.folder(self._programs)) for unit in (TC, XDP)]
+        return [(unit, folder) for unit, folder in folders if folder.exists()]
 
     # Interfaces
 
     def attachments(self) -> tuple[Attachment, ...]:
         """Return the interfaces both our programs are really attached to, sorted by name."""
         complete = []
-        for (ifindex, hook), found in groupby(
-            self._attacher.attached(), key=lambda one: (one.ifindex, one.hook)
-        ):
-            name = interface_name(ifindex)
-            if name is not None and len(list(found)) == len(("ingress", "egress")):
+        for ifindex, found in groupby(self._attacher.attached(), key=lambda one: one.ifindex):
+            name, hook = interface_name(ifindex), hook_of(found)
+            if name is not None and hook is not None:
                 complete.append(Attachment(name, hook))
         return tuple(sorted(complete, key=lambda attachment: attachment.interface))
 
@@ -151,6 +172,8 @@ class PinnedDataPlane:
         """Attach to all of these, both directions; a failure on one puts all of them back."""
         if not self.is_loaded():
             raise self._not_loaded()
+        if any(attachment.hook is Hook.XDP for attachment in wanted):
+            self.require_xdp()
         self._attacher.attach(wanted, self._programs)
         self._remove_unused_programs()
 
@@ -286,9 +309,10 @@ class PinnedDataPlane:
 
 def _program_ids(folder: Path) -> set[int]:
     ids = set()
-    for name in ENTRY_PROGRAMS:
-        with suppress(NotFoundError), Descriptor.pinned(folder / name) as program:
-            ids.add(program_info(program.fd).id)
+    for unit in (TC, XDP):
+        for name in unit.entries:
+            with suppress(NotFoundError), Descriptor.pinned(unit.folder(folder) / name) as program:
+                ids.add(program_info(program.fd).id)
     return ids
 
 

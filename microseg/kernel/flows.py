@@ -11,9 +11,11 @@ from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
 from microseg.kernel.clock import jiffies_now
 from microseg.kernel.events import EventReader
-from microseg.kernel.packet_run import DROP, FrameContext, Runner, RunResult
+from microseg.kernel.packet_run import DROP, FrameContext, Runner, RunResult, XdpRunner
+from microseg.kernel.programs import XDP_FOLDER
+from microseg.kernel.tcx import places_of
 from microseg.policy.rules import Verdict
-from microseg.reconcile.dataplane import KernelError
+from microseg.reconcile.dataplane import Hook, KernelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +52,15 @@ class Answer:
 
 
 class Flows:
-    """Reads a loaded data plane; changes nothing but for run()."""
+    """Reads a loaded data plane; changes nothing but for run().
 
-    def __init__(self, dataplane: PinnedDataPlane) -> None:
+    The hook says which programs run() sends frames through: TCX and clsact share theirs; XDP has its own for
+    ingress, which must be loaded.
+    """
+
+    def __init__(self, dataplane: PinnedDataPlane, hook: Hook = Hook.TCX) -> None:
         self._dataplane = dataplane
+        self._hook = hook
         self._runners: dict[str, tuple[Descriptor, Runner]] = {}
         self._nonces = count(1)
 
@@ -110,12 +117,15 @@ class Flows:
         repeat: int = 1,
     ) -> RunResult:
         """Send a frame through the live filter, as if it crossed an Ethernet interface (PROG_TEST_RUN)."""
-        return self._runner(direction.name.lower()).run(frame, context or FrameContext(), repeat)
+        by_xdp = places_of(self._hook)[direction] is Hook.XDP
+        name = f"{XDP_FOLDER}/ingress" if by_xdp else direction.name.lower()
+        return self._runner(name).run(frame, context or FrameContext(), repeat)
 
     def _runner(self, name: str) -> Runner:
         if name not in self._runners:
             program = self._dataplane.program(name)
-            self._runners[name] = program, Runner(program.fd)
+            runner = XdpRunner if name.startswith(XDP_FOLDER) else Runner
+            self._runners[name] = program, runner(program.fd)
         return self._runners[name][1]
 
 

@@ -131,7 +131,7 @@ class Load:
         tags, descriptors = {}, {}
         for pin, function in self._request.programs.items():
             try:
-                descriptors[pin] = module.load_func(function, bcc.BPF.SCHED_CLS).fd
+                descriptors[pin] = module.load_func(function, getattr(bcc.BPF, self._request.type)).fd
             except Exception as error:  # bcc raises nothing narrower
                 raise _FailedError(Failure.VERIFY, f"the kernel refuses the program {function}") from error
         for index, pin in enumerate(self._request.jumps):

@@ -40,6 +40,7 @@ class LoadRequest:
     Attributes:
         source_dir: folder of the C sources.
         main: file there to compile.
+        type: what its programs run on, a value of ProgramType.
         maps_dir: folder of a bpffs for the maps; must exist.
         programs_dir: new folder of a bpffs for the programs; must not exist.
         programs: pin name -> C function.
@@ -51,6 +52,7 @@ class LoadRequest:
 
     source_dir: str
     main: str
+    type: str
     maps_dir: str
     programs_dir: str
     programs: dict[str, str]

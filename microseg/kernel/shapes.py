@@ -10,6 +10,8 @@ from microseg.abi import PolicyMap
 from microseg.kernel.bpf import MapInfo, MapType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from microseg.reconcile.dataplane import Sizing
 
 _NO_PREALLOC = 1
@@ -77,7 +79,7 @@ def _policy_shapes(sizing: Sizing) -> dict[str, MapShape]:
     return shapes
 
 
-def c_constants(shapes: dict[str, MapShape]) -> dict[str, int]:
+def c_constants(shapes: Mapping[str, MapShape]) -> dict[str, int]:
     """Return every constant of the C side: layouts, enums and capacities."""
     capacities = {
         f"MS_ENTRIES_{name.upper().removesuffix('_A')}": shape.max_entries

@@ -18,7 +18,7 @@ from kernel.laboratory import Laboratory
 from microseg.kernel.bpf import MapType, create_map
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.maps import Map
-from microseg.reconcile.dataplane import KernelError, Sizing
+from microseg.reconcile.dataplane import Hook, KernelError, Sizing
 
 SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, rule_counters=1024)
 
@@ -66,10 +66,21 @@ def plane(bpffs: Path, request: pytest.FixtureRequest) -> Iterator[PinnedDataPla
     assert not (bpffs / name).exists(), "unload left pins behind"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses `lab` with the programs of TC (TCX and clsact share them) and with those of XDP."""
+    if "lab" in metafunc.fixturenames:
+        only_tc = metafunc.definition.get_closest_marker("only_tc")
+        hooks = [Hook.TCX] if only_tc else [Hook.TCX, Hook.XDP]
+        names = ["xdp" if hook is Hook.XDP else "tc" for hook in hooks]
+        metafunc.parametrize("lab", hooks, indirect=True, ids=names, scope="function")
+
+
 @pytest.fixture
-def lab(plane: PinnedDataPlane) -> Iterator[Laboratory]:
+def lab(plane: PinnedDataPlane, request: pytest.FixtureRequest) -> Iterator[Laboratory]:
     """The same data plane without sessions and events, and with no policy in force."""
-    made = Laboratory(plane)
+    if request.param is Hook.XDP:
+        plane.require_xdp()
+    made = Laboratory(plane, request.param)
     made.clear()
     yield made
     made.close()

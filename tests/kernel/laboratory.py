@@ -22,10 +22,11 @@ from microseg.compiler.ids import assign, rule_names
 from microseg.compiler.lower import lower
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.flows import Answer, Flows
-from microseg.kernel.packet_run import DROP, PASS, FrameContext
+from microseg.kernel.packet_run import FrameContext
 from microseg.policy.addresses import AddressSet
 from microseg.policy.rules import Action, Default, Mode, NamedService, NamedSet, Policy, Rule, Ruleset
 from microseg.policy.services import ANY_SERVICE, ServiceSet
+from microseg.reconcile.dataplane import Hook
 from microseg.source import Span
 
 SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
@@ -80,9 +81,10 @@ def reject(src: str, dst: str, what: str = "any", *, log: bool = False) -> Rule:
 class Laboratory:
     """Drives one data plane."""
 
-    def __init__(self, plane: PinnedDataPlane) -> None:
+    def __init__(self, plane: PinnedDataPlane, hook: Hook = Hook.TCX) -> None:
         self.plane = plane
-        self.flows = Flows(plane)
+        self.hook = hook
+        self.flows = Flows(plane, hook)
         self.ids: dict[str, int] = {}
 
     def clear(self) -> None:
@@ -150,10 +152,9 @@ class Laboratory:
             if after.outcomes[o] != before.outcomes[o]
         }
         assert sum(moved.values()) == 1, f"counted as {moved}"
-        assert result.value in (PASS, DROP)
         (outcome,) = moved
-        assert outcome.passes == (result.value == PASS), outcome
-        return Sent(outcome, result.value == PASS)
+        assert outcome.passes == result.passed, outcome
+        return Sent(outcome, result.passed)
 
     def outcome(self, frame: Frame | bytes, direction: Direction = Direction.INGRESS) -> Outcome:
         return self.send(frame, direction).outcome

@@ -22,13 +22,17 @@ from microseg.abi_outcome import Outcome
 from microseg.kernel import tc
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.interfaces import interface_index, link_of
+from microseg.kernel.links import Link as BpfLink
+from microseg.kernel.links import link_path
 from microseg.kernel.maps import Map
-from microseg.kernel.tcx import TcxLink, link_path, tcx_supported
+from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Attachment, Hook, InterfaceMissingError, KernelError, NotLoadedError
 
 PORT = 7777
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+
+pytestmark = pytest.mark.only_tc  # attaches by itself
 HOOKS = [
     pytest.param(Hook.TCX, marks=pytest.mark.skipif(not tcx_supported(), reason="kernel without TCX")),
     Hook.CLSACT,
@@ -227,8 +231,8 @@ def test_link_of_an_interface_that_is_gone_is_replaced(attached: PinnedDataPlane
 @pytest.mark.skipif(not tcx_supported(), reason="kernel without TCX")
 def test_one_direction_taken_off_is_no_attachment(attached: PinnedDataPlane, wire: Wire) -> None:
     attached.attach([Attachment(wire.near, Hook.TCX)])
-    path = link_path(pin_dir(attached) / "links", interface_index(wire.near), Direction.EGRESS)
-    with TcxLink.pinned(path) as link:
+    path = link_path(pin_dir(attached) / "links", interface_index(wire.near), Hook.TCX, Direction.EGRESS)
+    with BpfLink.pinned(path) as link:
         link.detach()
     assert attached.attachments() == ()
     attached.attach([Attachment(wire.near, Hook.TCX)])

@@ -13,12 +13,13 @@ from kernel.laboratory import Laboratory, allow, tcp
 
 from microseg import abi_outcome
 from microseg.abi import Root
-from microseg.kernel.dataplane import PROGRAMS, PinnedDataPlane
+from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.errors import IncompatibleMapError, LoadError
 from microseg.kernel.headers import find_headers
 from microseg.kernel.loading import LoadRequest, load_programs
 from microseg.kernel.maps import Map
 from microseg.kernel.program_text import BPF_DIRECTORY, program_text
+from microseg.kernel.programs import TC
 from microseg.kernel.shapes import MapShape, c_constants, map_shapes
 from microseg.reconcile.dataplane import KernelError, NotLoadedError
 
@@ -37,11 +38,12 @@ def request_for(home: Path, sources: Path) -> LoadRequest:
     shapes = map_shapes(SIZING)
     return LoadRequest(
         source_dir=str(sources),
-        main="microseg_tc.c",
+        main=TC.main,
+        type=TC.type.value,
         maps_dir=str(home / "maps"),
         programs_dir=str(home / "programs_1"),
-        programs={name: f"ms_{name}" for name in PROGRAMS},
-        jumps=["cold"],
+        programs=TC.functions(),
+        jumps=list(TC.jumps),
         shapes={name: shape.as_json() for name, shape in shapes.items()},
         defines=c_constants(shapes),
     )

@@ -203,6 +203,7 @@ def test_multicast_listener_discovery_passes_from_this_link_only(lab: Laboratory
         assert lab.outcome(Ether() / v6(hlim=1) / alert / message) is Outcome.DROP_DEFAULT
 
 
+@pytest.mark.only_tc  # packets are put together behind XDP
 def test_packet_larger_than_64_kib_is_judged(lab: Laboratory) -> None:
     raw = patched(Ether() / v4() / TCP80 / bytes(2000), 16, b"\0\0")
     context = FrameContext(gso_segs=3, gso_size=1448)

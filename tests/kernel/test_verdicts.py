@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from kernel.laboratory import Laboratory, allow, deny, reject, tcp, udp
 
 from microseg import abi
@@ -116,6 +117,7 @@ def test_rules_count_the_packets_they_judge(lab: Laboratory) -> None:
         assert (new.packets - old.packets, new.bytes - old.bytes) == (packets, 60 * packets)
 
 
+@pytest.mark.only_tc
 def test_question_to_a_standby_slot_changes_nothing(lab: Laboratory) -> None:
     live = lab.enforce(allow(WEB, APP, "tcp/80"))
     refused = deny(WEB, APP, "tcp/80", log=True)
@@ -130,6 +132,7 @@ def test_question_to_a_standby_slot_changes_nothing(lab: Laboratory) -> None:
     assert lab.events() == []
 
 
+@pytest.mark.only_tc
 def test_question_about_a_generation_that_is_not_there(lab: Laboratory) -> None:
     generation = lab.enforce(allow(WEB, APP))
     answer = lab.ask(tcp("10.1.1.1", "10.1.2.1", 1, 2), generation + 2)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The packet in hand as XDP has it: a buffer of the driver's, all of it in one piece. See frame_tc.h. */
+#ifndef MICROSEG_FRAME_H
+#define MICROSEG_FRAME_H
+
+#include "abi.h"
+
+typedef struct xdp_md ms_frame;
+
+#define MS_RETURN_PASS XDP_PASS
+#define MS_RETURN_DROP XDP_DROP
+
+/* Longer than any frame in one piece; the verifier wants a bound to an offset. */
+#define MS_FRAME_BOUND 0x7fff
+
+ms_inline void *ms_frame_start(const ms_frame *frame)
+{
+	return (void *)(long)frame->data;
+}
+
+ms_inline void *ms_frame_end(const ms_frame *frame)
+{
+	return (void *)(long)frame->data_end;
+}
+
+ms_inline __u32 ms_frame_length(const ms_frame *frame)
+{
+	return frame->data_end - frame->data;
+}
+
+ms_inline __u32 ms_frame_ifindex(const ms_frame *frame)
+{
+	return frame->ingress_ifindex;
+}
+
+/* XDP isn't told; the version in the first byte is what there is. */
+ms_inline __be16 ms_frame_ethertype(const ms_frame *frame)
+{
+	const __u8 *first = ms_frame_start(frame);
+
+	if ((void *)(first + 1) > ms_frame_end(frame))
+		return 0;
+	return *first >> 4 == 6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+}
+
+/* Packets are put together only behind XDP. */
+ms_inline int ms_frame_is_large(const ms_frame *frame)
+{
+	return 0;
+}
+
+ms_inline void ms_frame_pull(ms_frame *frame, const __u32 bytes)
+{
+}
+
+ms_inline int ms_frame_load(ms_frame *frame, __u32 offset, void *to, const __u32 bytes)
+{
+	void *from = ms_frame_start(frame) + offset;
+
+	if (offset > MS_FRAME_BOUND || from + bytes > ms_frame_end(frame))
+		return -1;
+	__builtin_memcpy(to, from, bytes);
+	return 0;
+}
+
+/* Questions are put to the TC program, whose context has room for the answer. */
+ms_inline void ms_frame_answer(ms_frame *frame, const __u32 word[5])
+{
+}
+
+#endif
