@@ -36,6 +36,7 @@ pytestmark = pytest.mark.only_tc  # attaches by itself
 HOOKS = [
     pytest.param(Hook.TCX, marks=pytest.mark.skipif(not tcx_supported(), reason="kernel without TCX")),
     Hook.CLSACT,
+    Hook.XDP,
 ]
 
 
