@@ -61,6 +61,8 @@ def _show(status: Status) -> None:
 
 def _headline(status: Status) -> str:
     observed = status.observed
+    if not observed.loaded and observed.attachments:
+        return "Programs are attached and go on as they were, but their pins are gone."
     if not observed.loaded:
         return "Nothing is loaded: everything passes."
     if not observed.generation:

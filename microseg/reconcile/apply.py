@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from microseg.reconcile import steps
 from microseg.reconcile.dataplane import KernelError
-from microseg.reconcile.errors import ApplyError, LockHeldError, ReconcileError
+from microseg.reconcile.errors import ApplyError, ReconcileError
 from microseg.reconcile.observed import Observed, is_complete, read_observed
 from microseg.reconcile.records import Outcome
 from microseg.reconcile.revision import describe
@@ -185,16 +185,16 @@ def _take_back(tx: Transaction, begun: Sequence[Step]) -> list[str]:
 
 
 def _record_failure(tx: Transaction, begun: Sequence[Step], error: Exception) -> None:
-    """Add the attempt to the history, if that's possible: the error itself matters more."""
-    if isinstance(error, LockHeldError):
-        return
+    """Add the attempt to the history, once the kernel was read. If that fails, the error matters more."""
     names = {step.name for step in begun}
+    if StepName.COMPILE not in names:
+        return
     desired = tx.desired if StepName.GUARD in names else None
     outcome = Outcome.REFUSED if begun[-1].when is None else Outcome.FAILED
-    generation = tx.observed.generation if StepName.COMPILE in names else 0
     detail = f"{begun[-1].name.value}: {error}"
+    entry = steps.history_entry(tx, outcome, desired, tx.observed.generation, detail)
     with contextlib.suppress(OSError):
-        tx.host.store.append_history(steps.history_entry(tx, outcome, desired, generation, detail))
+        tx.host.store.append_history(entry)
 
 
 def _say_what_stands(tx: Transaction, begun: Sequence[Step], error: Exception) -> None:

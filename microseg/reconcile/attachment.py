@@ -6,18 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.reconcile.dataplane import Attachment
 from microseg.reconcile.errors import GuardError, ReconcileError
-from microseg.reconcile.guards import check_hooks
 from microseg.reconcile.known import recall
 from microseg.reconcile.lock import Lock
 from microseg.reconcile.observed import read_observed
 from microseg.reconcile.records import HistoryEntry, Operation, Outcome, State
+from microseg.reconcile.transaction import wanted_attachments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microseg.reconcile.dataplane import Hook
+    from microseg.reconcile.dataplane import Attachment, Hook
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.transaction import Host, Operator
 
@@ -36,7 +35,7 @@ def attach(host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook
 
     Raises:
         LockHeldError: somebody else is changing this instance.
-        GuardError: no policy is in force, or an interface is attached by another hook.
+        GuardError: no policy is in force.
         KernelError, OSError: an interface doesn't exist, or the kernel refused; nothing was changed.
 
     """
@@ -48,11 +47,8 @@ def attach(host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook
                 "no policy is in force; nothing was changed",
                 advice=f"microseg apply --interface {' --interface '.join(interfaces)}",
             )
-        chosen = hook or host.plane.preferred_hook()
-        wanted = [Attachment(name, chosen) for name in sorted(set(interfaces))]
-        check_hooks(observed, wanted, hook)
-        attached = {attachment.interface for attachment in observed.attachments}
-        missing = tuple(it for it in wanted if it.interface not in attached)
+        wanted = wanted_attachments(host.plane, observed, interfaces, hook)
+        missing = tuple(it for it in wanted if it not in observed.attachments)
         if missing:
             host.plane.attach(missing)
             _record(host, observed, _Done(Operation.ATTACH, operator, missing, began))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microseg.abi import SlotContents
-    from microseg.reconcile.dataplane import Attachment, Hook
+    from microseg.reconcile.dataplane import Attachment
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.observed import Observed
 
@@ -44,22 +44,6 @@ def check_interfaces(observed: Observed, wanted: Sequence[Attachment]) -> None:
             "no interface is named, and the program isn't attached anywhere; nothing was changed",
             advice='name one: --interface eth0, or interfaces = ["eth0"] in microseg.toml',
         )
-
-
-def check_hooks(observed: Observed, wanted: Sequence[Attachment], asked: Hook | None) -> None:
-    """Refuse to change the hook of an attached interface; raises GuardError."""
-    if asked is None:
-        return
-    names = {attachment.interface for attachment in wanted}
-    for attachment in observed.attachments:
-        if attachment.interface in names and attachment.hook is not asked:
-            name, hook = attachment.interface, attachment.hook.value
-            raise GuardError(
-                f"{name} is attached by {hook}, and {asked.value} is asked for; nothing was changed",
-                advice=f"keep {hook}, or change it (this interface passes everything meanwhile): "
-                f"microseg detach --interface {name}, "
-                f"then microseg attach --interface {name} --hook {asked.value}",
-            )
 
 
 def check_capacity(contents: SlotContents, capacities: Mapping[PolicyMap, int]) -> None:

@@ -37,7 +37,7 @@ class Observed:
         root: the word that says which generation is in force.
         configs: defaults, generation and digest of both slots.
         boot_time_s: seconds since boot when this was read.
-        attachments: where the program is attached, sorted.
+        attachments: where the program is attached, sorted; also when its pins are gone.
         capacities: entries that fit each policy map of a slot; empty when nothing is loaded.
 
     """
@@ -96,21 +96,29 @@ def is_complete(config: SlotConfig) -> bool:
 def read_observed(plane: DataPlane) -> Observed:
     """Read everything but the entries; raises KernelError."""
     if not plane.is_loaded():
-        return Observed()
+        return Observed(attachments=plane.attachments())
     return Observed(
         loaded=True,
         root=plane.read_root(),
-        configs=(plane.read_config(0), plane.read_config(SLOTS - 1)),
+        configs=(_read_config(plane, 0), _read_config(plane, SLOTS - 1)),
         boot_time_s=plane.boot_time_s(),
         attachments=plane.attachments(),
         capacities=plane.capacities(),
     )
 
 
+def _read_config(plane: DataPlane, slot: int) -> SlotConfig:
+    """Return a slot's config; one that somebody scribbled on is as good as none."""
+    try:
+        return plane.read_config(slot)
+    except ValueError:
+        return SlotConfig()
+
+
 def read_slot(plane: DataPlane, slot: int) -> SlotContents:
     """Read all of a slot; the config is as written there, its digest included, whatever the entries are."""
     maps = {name: plane.read_entries(slot, name) for name in PolicyMap}
-    return SlotContents(maps, plane.read_config(slot))
+    return SlotContents(maps, _read_config(plane, slot))
 
 
 def read_live(plane: DataPlane) -> tuple[Observed, SlotContents]:

@@ -153,11 +153,14 @@ def plan(
         desired: the compiled policy.
         observed: the kernel's state.
         live: what the live slot holds, ignored when no policy is in force.
-        wanted: where to attach; an interface that has any hook of ours already is left as it is.
+        wanted: where to attach, and by which hook. When the program has to be loaded, it also replaces the
+            one that is attached elsewhere.
         old_names: what the numbers of the entries in force mean.
 
     """
-    attached = {attachment.interface for attachment in observed.attachments}
+    named = {attachment.interface for attachment in wanted}
+    running = [it for it in observed.attachments if it.interface not in named]
+    attach = [*wanted, *running] if not observed.loaded else set(wanted) - set(observed.attachments)
     return Plan(
         desired=desired.contents.config.digest,
         observed=actual_digest(live) if observed.judges else None,
@@ -166,9 +169,7 @@ def plan(
         changes=tuple(differences(live, desired.contents)),
         default=_default_change(live.config if observed.judges else None, desired.contents.config),
         load=not observed.loaded,
-        attach=tuple(
-            sorted((it for it in wanted if it.interface not in attached), key=lambda it: it.interface)
-        ),
+        attach=tuple(sorted(attach, key=lambda it: it.interface)),
         names=desired.names,
         old_names=old_names or Names(),
     )

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from microseg.abi import Root
 from microseg.reconcile import guards, staging
+from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
-from microseg.reconcile.observed import read_live, read_slot
+from microseg.reconcile.observed import read_live, read_observed, read_slot
 from microseg.reconcile.plan import plan
 from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Operation, Outcome, State
 
 if TYPE_CHECKING:
+    from microseg.reconcile.dataplane import DataPlane
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.plan import Plan
     from microseg.reconcile.transaction import Transaction
@@ -44,19 +46,27 @@ def guard(tx: Transaction) -> None:
     """Refuse what must not be done; the last step that touches nothing."""
     guards.check_confirm(tx.observed)
     guards.check_interfaces(tx.observed, tx.wanted())
-    guards.check_hooks(tx.observed, tx.wanted(), tx.request.hook)
     guards.check_capacity(tx.desired.contents, tx.capacities())
     guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
 
 
 def load(tx: Transaction) -> None:
-    """Bring programs and maps into the kernel; without a policy they let everything pass."""
-    tx.host.plane.load(tx.request.sizing)
+    """Bring programs and maps into the kernel; without a policy they let everything pass.
+
+    Maps may have been there before, with a policy that programs still judge by: when somebody removed pins,
+    or a process was killed while it loaded or unloaded. So what is in force is read again.
+    """
+    plane = tx.host.plane
+    tx.fresh = not tx.observed.attachments and not _has_maps(plane)
+    plane.load(tx.request.sizing)
+    tx.observed = read_observed(plane)
+    guards.check_capacity(tx.desired.contents, tx.observed.capacities)
+    tx.generation = tx.observed.next_generation(tx.host.store.newest_generation())
 
 
 def unload(tx: Transaction) -> None:
-    """Take `load` back."""
-    if tx.host.plane.is_loaded():
+    """Take `load` back, unless something of ours was there before: that stays."""
+    if tx.fresh and tx.host.plane.is_loaded():
         tx.host.plane.unload()
 
 
@@ -103,11 +113,17 @@ def attach(tx: Transaction) -> None:
 
 
 def detach(tx: Transaction) -> None:
-    """Take `attach` back."""
-    added = {attachment.interface for attachment in tx.plan.attach}
-    present = [it.interface for it in tx.host.plane.attachments() if it.interface in added]
-    if present:
-        tx.host.plane.detach(present)
+    """Take `attach` back: off what was free before, back to the hook that was there before."""
+    plane = tx.host.plane
+    ours = {attachment.interface for attachment in tx.plan.attach}
+    before = [it for it in tx.observed.attachments if it.interface in ours]
+    now = [it for it in plane.attachments() if it.interface in ours]
+    moved = [it for it in before if it not in now]
+    added = {it.interface for it in now} - {it.interface for it in before}
+    if moved:
+        plane.attach(moved)
+    if added:
+        plane.detach(sorted(added))
 
 
 def flip(tx: Transaction) -> None:
@@ -157,6 +173,14 @@ def history_entry(
         duration_ms=tx.duration_ms(),
         detail=detail,
     )
+
+
+def _has_maps(plane: DataPlane) -> bool:
+    try:
+        plane.read_root()
+    except NotLoadedError:
+        return False
+    return True
 
 
 def _is_recorded(tx: Transaction) -> bool:

@@ -10,7 +10,7 @@ from microseg.reconcile.dataplane import Attachment, Sizing
 from microseg.reconcile.lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -88,6 +88,8 @@ class Transaction:
     lock: Lock = field(init=False)
     began: float = field(init=False)
     warnings: list[str] = field(default_factory=list)
+    fresh: bool = False
+    """Nothing of ours was in the kernel before: all of it can be taken back."""
     flipped: bool = False
 
     observed: Observed = field(init=False)  # read
@@ -110,12 +112,22 @@ class Transaction:
 
     def wanted(self) -> tuple[Attachment, ...]:
         """Return where the program is to be attached."""
-        hook = self.request.hook or self.host.plane.preferred_hook()
-        return tuple(Attachment(name, hook) for name in sorted(set(self.request.interfaces)))
+        return wanted_attachments(self.host.plane, self.observed, self.request.interfaces, self.request.hook)
 
     def duration_ms(self) -> int:
         """Return the time since the beginning."""
         return round((time.monotonic() - self.began) * 1000)
+
+
+def wanted_attachments(
+    plane: DataPlane, observed: Observed, interfaces: Sequence[str], hook: Hook | None
+) -> tuple[Attachment, ...]:
+    """Return where to attach: by the hook that is asked for, else as it is, else as the kernel prefers."""
+    present = {attachment.interface: attachment.hook for attachment in observed.attachments}
+    return tuple(
+        Attachment(name, hook or present.get(name) or plane.preferred_hook())
+        for name in sorted(set(interfaces))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from microseg.reconcile.dataplane import (
     Hook,
     InterfaceMissingError,
     KernelError,
+    NotLoadedError,
     RuleCount,
     Sizing,
 )
@@ -52,10 +53,11 @@ def counted(method: Method[Arguments, Answer]) -> Method[Arguments, Answer]:
         for fault in faults:
             if fault.when is When.BEFORE:
                 raise fault.error
-        answer = method(self, *arguments, **options)
-        for fault in faults:
-            raise fault.error
-        return answer
+        try:
+            return method(self, *arguments, **options)
+        finally:
+            for fault in faults:
+                raise fault.error
 
     return update_wrapper(call, method)  # type: ignore[return-value]  # positional self, as every method's
 
@@ -73,6 +75,7 @@ class FakeDataPlane:
 
     def _forget(self) -> None:
         self.loaded = False
+        self.has_maps = False
         self.sizing = Sizing()
         self.root = Root()
         self.configs = [SlotConfig(), SlotConfig()]
@@ -110,8 +113,9 @@ class FakeDataPlane:
 
     @counted
     def load(self, sizing: Sizing) -> None:
-        self.loaded = True
-        self.sizing = sizing
+        if not self.has_maps:
+            self.sizing = sizing
+        self.loaded = self.has_maps = True
 
     @counted
     def unload(self) -> None:
@@ -139,6 +143,8 @@ class FakeDataPlane:
 
     @counted
     def read_root(self) -> Root:
+        if not self.has_maps:
+            raise NotLoadedError("nothing is loaded")
         return self.root
 
     @counted

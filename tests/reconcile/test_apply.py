@@ -202,13 +202,12 @@ def test_failing_policy_tests_are_a_guard_with_its_own_flag(plane: FakeDataPlane
     assert plane.root == Root(1)
 
 
-def test_another_hook_for_an_attached_interface_is_refused(plane: FakeDataPlane, tmp_path: Path) -> None:
+def test_another_hook_replaces_the_one_that_is_attached(plane: FakeDataPlane, tmp_path: Path) -> None:
     host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-
-    with pytest.raises(GuardError, match="eth0 is attached by tcx"):
-        apply(host, replace(request_for(policy(2)), hook=Hook.CLSACT))
-    assert plane.root == Root(1)
+    apply(host, request_for(policy(1), ["eth0", "eth1"]))
+    apply(host, replace(request_for(policy(1)), hook=Hook.CLSACT))
+    assert plane.attached == {"eth0": Hook.CLSACT, "eth1": Hook.TCX}
+    assert apply(host, request_for(policy(1))).plan.is_empty, "nobody asked for another hook"
 
 
 def test_a_wrong_policy_touches_nothing_and_is_in_the_history(plane: FakeDataPlane, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_a_reading_during_a_change_is_taken_again() -> None:
             return super().read_entries(slot, name)
 
     plane = Changing()
-    plane.loaded, plane.root = True, Root(1)
+    plane.loaded = plane.has_maps = True
+    plane.root = Root(1)
     observed, _ = read_live(plane)
     assert observed.root == Root(3)
 

@@ -89,12 +89,14 @@ def test_another_default_alone_replaces_the_policy() -> None:
     assert made.default is not None
 
 
-def test_an_attached_interface_is_left_as_it_is_whatever_its_hook() -> None:
+def test_what_is_attached_as_wanted_is_left_as_it_is() -> None:
     contents = contents_of({})
-    observed = replace(LIVE, attachments=(Attachment("eth0", Hook.CLSACT),))
+    observed = replace(LIVE, attachments=(Attachment("eth0", Hook.TCX), Attachment("eth1", Hook.TCX)))
     live = SlotContents(contents.maps, replace(contents.config, generation=1))
+    moved = Attachment("eth0", Hook.CLSACT)
 
-    assert plan(Desired(contents), observed, live, wanted=[Attachment("eth0", Hook.TCX)]).is_empty
+    assert plan(Desired(contents), observed, live, wanted=observed.attachments[:1]).is_empty
+    assert plan(Desired(contents), observed, live, wanted=[moved]).attach == (moved,)
 
 
 def test_a_slot_of_another_generation_than_the_root_is_replaced_even_when_its_entries_are_right() -> None:
