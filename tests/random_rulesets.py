@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from universe import GRE, ICMP, TCP, UDP, V4_BASE, V6_BASE
 
+from microseg.analysis.regions import Region
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, NO_ADDRESSES, AddressSet
 from microseg.policy.rules import (
     ANY_NAMED_SERVICE,
@@ -67,6 +68,12 @@ class Maker:
         policies = [self._policy(f"p{i}", expiry=expiry) for i in range(rng.randint(1, 3))]
         default = Default(rng.choice(tuple(Action)), log=rng.random() < 0.2)
         return Ruleset(tuple(policies), default, tests=tuple(self._test(f"t{i}") for i in range(tests)))
+
+    def region(self) -> Region:
+        """Return a product to ask about."""
+        rng = self._rng
+        src, dst = rng.choice(self._sets), rng.choice(self._sets)
+        return Region(src.addresses, dst.addresses, rng.choice(self._services).services)
 
     def changed(self, ruleset: Ruleset) -> Ruleset:
         """Return the ruleset after a commit: some rules added, gone, moved or rewritten, or a set grown."""

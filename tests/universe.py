@@ -30,13 +30,15 @@ V6_BASE = ipaddress.IPv6Address("2001:db8:1::8")
 V4_OUTSIDE = ipaddress.IPv4Address("192.0.2.7")
 V6_OUTSIDE = ipaddress.IPv6Address("fe80::7")
 
-TCP, UDP, ICMP, GRE, OTHER = 6, 17, 1, 47, 99
+TCP, UDP, SCTP, ICMP, GRE, OTHER = 6, 17, 132, 1, 47, 99
 SERVICES = (
     *product((TCP,), (22, 80, 100, 443, 9999), (67, 1000)),
     (UDP, 80, 67),
     (UDP, 80, 1000),
     (UDP, 9999, 67),
     (UDP, 9999, 1000),
+    (SCTP, 9999, 67),
+    (SCTP, 9999, 1000),
     (ICMP, 8 << 8, 0),
     (ICMP, 3 << 8 | 4, 0),
     (ICMP, 3 << 8, 0),

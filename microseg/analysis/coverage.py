@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.analysis.classes import Bits, lowest, ones, union
-from microseg.analysis.space import AXES, Box, with_side
+from microseg.analysis.space import AXES, Box, lowest_cell, with_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,20 +70,20 @@ def _try_lonely_cell(stack: Stack, box: Box, others: Bits) -> Escapes | None:
         cell = with_side(cell, axis, 1 << number)
         others &= stack.at(axis, number)
         if not others:
-            return Escapes(_lowest_cell(cell))
+            return Escapes(lowest_cell(cell))
     return None
 
 
 def _search(stack: Stack, box: Box, others: Bits, axis: int, *, in_order: bool = False) -> Coverage:
     """Decide for a box that has one class a side on the axes before this one, held by all the others."""
     if not others:
-        return Escapes(_lowest_cell(box))
+        return Escapes(lowest_cell(box))
     for at in ones(_at_the_ends(stack, box, others, axis)):
         if _within(box, stack.boxes[at], axis):
             return Covered(1 << at)
     missing = box[axis] & ~union(stack.boxes[at][axis] for at in ones(others))
     if missing and not in_order:
-        return Escapes(_lowest_cell(with_side(box, axis, missing)))
+        return Escapes(lowest_cell(with_side(box, axis, missing)))
     remaining, by = box[axis], 0
     while remaining:
         number = lowest(remaining)
@@ -114,8 +114,3 @@ def _shared_side(stack: Stack, boxes: Bits, axis: int) -> Bits:
     for at in ones(boxes):
         shared &= stack.boxes[at][axis]
     return shared
-
-
-def _lowest_cell(box: Box) -> Box:
-    src, dst, target, source_port = (bits & -bits for bits in box)
-    return src, dst, target, source_port

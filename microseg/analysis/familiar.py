@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from microseg.policy import ranges
@@ -39,10 +40,12 @@ def address(numbers: Ranges, family: Family) -> int:
 
 def target(targets: Ranges) -> int:
     """Return a target of a set: of TCP or another well-known protocol, the lowest port that isn't 0."""
-    return min(
-        (candidate for low, high in targets for candidate in _candidates(low, high)),
-        key=target_rank,
-    )
+    for protocol in _SHOWN_FIRST:
+        first = protocol << 16 | (0 if protocol.is_icmp else 1)
+        lowest = _lowest_within(targets, first, protocol << 16 | HIGHEST_PORT)
+        if lowest is not None:
+            return lowest
+    return min((low for low, _ in targets), key=target_rank)
 
 
 def target_rank(number: int) -> Rank:
@@ -64,9 +67,9 @@ def source_port_rank(ports: Ranges) -> Rank:
     return chosen < _EPHEMERAL[0][0], chosen
 
 
-def _candidates(low: int, high: int) -> list[int]:
-    """Return the targets of a range among which its most familiar one is."""
-    starts = [low, low + 1]
-    for protocol in _SHOWN_FIRST:
-        starts += [protocol << 16, protocol << 16 | 1]
-    return [start for start in starts if low <= start <= high]
+def _lowest_within(numbers: Ranges, first: int, last: int) -> int | None:
+    """Return the lowest member of a set from first to last, or None."""
+    at = bisect_right(numbers, (first, last))
+    if at and numbers[at - 1][1] >= first:
+        return first
+    return numbers[at][0] if at < len(numbers) and numbers[at][0] <= last else None

@@ -9,7 +9,7 @@ from microseg.analysis import regions
 from microseg.analysis.book import Book
 from microseg.analysis.classes import Bits, ones
 from microseg.analysis.coverage import Escapes, cover, first_escape
-from microseg.analysis.space import meet
+from microseg.analysis.space import lowest_cell, meet
 from microseg.diagnostics import Code, Diagnostic, Label
 from microseg.policy.rules import Action, OrderedRule, Verdict
 
@@ -82,8 +82,7 @@ def failures(book: Book) -> Iterator[Failure]:
 
 
 def _failure(book: Book, test: PolicyTest, expectation: Expectation, box: Box) -> Failure:
-    src, dst, target, source_port = (bits & -bits for bits in box)
-    cell = (src, dst, target, source_port)
+    cell = lowest_cell(box)
     decider = book.decider(cell)
     verdict = decider.verdict if isinstance(decider, OrderedRule) else book.default_outcome.verdict
     return Failure(test, expectation, book.space.packet(cell), decider, verdict)

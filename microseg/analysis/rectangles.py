@@ -7,6 +7,7 @@ Only packets that exist count: protocols without ports have port and source port
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 Rectangle: TypeAlias = "tuple[Ranges, Ranges]"
 """Targets (protocol << 16 | destination port) and source ports."""
 
+_REMEMBERED = 4096
+"""How many results are kept: the services of a policy are few and come back often."""
+
 EVERY_SOURCE_PORT: Ranges = (ALL_PORTS,)
 
 
@@ -44,11 +48,16 @@ UNPORTED: Ranges = ranges.normalize(
 )
 """The targets of packets whose source port is 0."""
 
+_ICMP: Ranges = (_all_ports(Protocol.ICMP), _all_ports(Protocol.ICMPV6))
+_BARE: Ranges = ranges.difference(UNPORTED, _ICMP)
+"""The targets of protocols that have neither ports nor types."""
+
 TARGETS: Ranges = ranges.union(PORTED, UNPORTED)
 """The targets that packets have."""
 
 
-def of_service(service: ServiceSet) -> list[Rectangle]:
+@lru_cache(_REMEMBERED)
+def of_service(service: ServiceSet) -> tuple[Rectangle, ...]:
     """Return disjoint rectangles that together are the packets of a service."""
     found: defaultdict[Ranges, list[Range]] = defaultdict(list)
     for targets, sources in _pieces(service):
@@ -57,27 +66,24 @@ def of_service(service: ServiceSet) -> list[Rectangle]:
             found[sources].extend(ported)
         if ranges.contains(sources, 0):
             found[EVERY_SOURCE_PORT].extend(ranges.intersection(targets, UNPORTED))
-    return [(ranges.normalize(targets), sources) for sources, targets in found.items() if targets]
+    return tuple((ranges.normalize(targets), sources) for sources, targets in found.items() if targets)
 
 
+@lru_cache(_REMEMBERED)
 def to_service(targets: Ranges, sources: Ranges) -> ServiceSet:
-    """Return the service of one rectangle; the inverse of `of_service` for services of whole protocols."""
-    whole = ranges.union(
-        ranges.intersection(targets, ranges.union(PORTED, _ICMP)),
-        tuple(_all_ports(number) for number in range(HIGHEST_PROTOCOL + 1) if _is_bare(number, targets)),
-    )
-    ported = ranges.intersection(whole, PORTED)
-    unported = ranges.difference(whole, PORTED)
-    slabs = [ServiceSet((Slab(low, high, ported),)) for low, high in sources if ported]
-    return union([*slabs, ServiceSet((Slab(*ALL_PORTS, unported),) if unported else ())])
+    """Return the service of one rectangle: the inverse of `of_service`; protocols without ports are whole."""
+    ported = ranges.intersection(targets, PORTED)
+    bare = (_all_ports(low >> 16) for low, _ in ranges.intersection(targets, _BARE))
+    unported = ranges.normalize([*ranges.intersection(targets, _ICMP), *bare])
+    service = ServiceSet((Slab(*ALL_PORTS, unported),) if unported else ())
+    slabs = tuple(Slab(low, high, ported) for low, high in sources if ported)
+    return service | ServiceSet(slabs) if unported else ServiceSet(slabs)
 
 
-_ICMP: Ranges = (_all_ports(Protocol.ICMP), _all_ports(Protocol.ICMPV6))
-
-
-def _is_bare(number: int, targets: Ranges) -> bool:
-    """Say whether this is a protocol without ports or types that the targets name."""
-    return number not in tuple(Protocol) and ranges.contains(targets, number << 16)
+@lru_cache(_REMEMBERED)
+def real(service: ServiceSet) -> ServiceSet:
+    """Return a service in the form in which services of the same packets are equal."""
+    return union(to_service(*rectangle) for rectangle in of_service(service))
 
 
 def _pieces(service: ServiceSet) -> list[Rectangle]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from microseg.analysis import familiar, rectangles
 from microseg.analysis.axes import AddressAxis, NumberAxis
 from microseg.analysis.classes import Bits, Rank, lowest
-from microseg.analysis.rectangles import EVERY_SOURCE_PORT, TARGETS
+from microseg.analysis.rectangles import EVERY_SOURCE_PORT, PORTED, TARGETS
 from microseg.analysis.regions import Region
 from microseg.policy import ranges
 from microseg.policy.addresses import Family
@@ -42,7 +42,7 @@ class Space:
         shapes = [shape for found in self._shapes.values() for shape in found]
         self.src = AddressAxis(region.src for region in known)
         self.dst = AddressAxis(region.dst for region in known)
-        self.target = NumberAxis((targets for targets, _ in shapes), TARGETS, _target_rank)
+        self.target = NumberAxis([PORTED, *(targets for targets, _ in shapes)], TARGETS, _target_rank)
         self.source_port = NumberAxis(
             (sources for _, sources in shapes), EVERY_SOURCE_PORT, familiar.source_port_rank
         )
@@ -68,6 +68,10 @@ class Space:
         services = (self.target.everything, self.source_port.everything)
         return [(self.src.everything(family), self.dst.everything(family), *services) for family in Family]
 
+    def targets_from(self, sources: Bits) -> Bits:
+        """Return the targets that a box with these source ports can have: some have none of their own."""
+        return self.target.everything if sources == self.source_port.everything else self.target.bits(PORTED)
+
     def region(self, box: Box) -> Region:
         """Return the packets of a box."""
         src, dst, targets, sources = box
@@ -78,7 +82,7 @@ class Space:
         """Return the most readable packet of the lowest classes of a box."""
         src, dst, targets, sources = (1 << lowest(bits) for bits in box)
         target = familiar.target(self.target.numbers(targets))
-        has_source_port = ranges.contains(rectangles.PORTED, target)
+        has_source_port = ranges.contains(PORTED, target)
         return Packet(
             _familiar(self.src.addresses(src)),
             _familiar(self.dst.addresses(dst)),
@@ -92,6 +96,12 @@ def meet(left: Box, right: Box) -> Box | None:
     """Return what two boxes share, or None."""
     src, dst, target, source_port = (mine & theirs for mine, theirs in zip(left, right, strict=True))
     return (src, dst, target, source_port) if src and dst and target and source_port else None
+
+
+def lowest_cell(box: Box) -> Box:
+    """Return the lowest class of each side."""
+    src, dst, target, source_port = (bits & -bits for bits in box)
+    return src, dst, target, source_port
 
 
 def with_side(box: Box, axis: int, bits: Bits) -> Box:

@@ -1,0 +1,172 @@
+"""Sets of packets told as products of named sets and services, as few and as readable as are easily found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from microseg.analysis import products
+from microseg.analysis.classes import Bits, ones
+from microseg.analysis.naming import AddressNames, ServiceNames
+from microseg.analysis.regions import Region
+from microseg.analysis.space import lowest_cell, meet
+from microseg.policy.addresses import Family
+from microseg.policy.services import union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from microseg.analysis.space import Box
+    from microseg.analysis.stack import Stack
+    from microseg.policy.packet import Packet
+    from microseg.policy.rules import Ruleset
+    from microseg.policy.services import ServiceSet
+
+CUT_LIMIT = 64
+"""A cut that takes more boxes than this to spell out is told with its exceptions."""
+
+_PARTNERS = 64
+"""With how many products one of the other family is tried to be told together."""
+
+TOTAL_LIMIT = 256
+"""Of more boxes than this the fewest aren't looked for: it would take long, and they would be many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A box without some boxes of the stack, and a cell of what is left."""
+
+    box: Box
+    without: Bits
+    cell: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A region with words for its sides."""
+
+    src: str
+    dst: str
+    service: str
+    region: Region
+
+    def __str__(self) -> str:
+        return f"{self.src} -> {self.dst}" + ("" if self.service == "any" else f" : {self.service}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Packets of some cuts.
+
+    Attributes:
+        product: the packets, except
+        exceptions: those of these products.
+        witness: one of them.
+        cuts: the places, in what was described, of the cuts some of the packets come from.
+
+    """
+
+    product: Product
+    exceptions: tuple[Product, ...]
+    witness: Packet
+    cuts: tuple[int, ...]
+
+    def __contains__(self, packet: Packet) -> bool:
+        return packet in self.product.region and not any(
+            packet in exception.region for exception in self.exceptions
+        )
+
+
+_Piece: TypeAlias = "tuple[Box, tuple[int, ...]]"
+"""A box, and the places of the cuts it shares packets with."""
+
+
+class Wording:
+    """Tells cuts of one stack in the words of some rulesets."""
+
+    def __init__(self, stack: Stack, *rulesets: Ruleset) -> None:
+        rules = [ordered.rule for ruleset in rulesets for ordered in ruleset.ordered()]
+        self._stack = stack
+        self._addresses = AddressNames(side for rule in rules for side in (rule.src, rule.dst))
+        self._services = ServiceNames(rule.service for rule in rules)
+
+    def describe(self, cuts: Sequence[Cut]) -> list[Part]:
+        """Return parts that together are the packets of the cuts."""
+        pieces: list[tuple[Box, int]] = []
+        excepting: list[Part] = []
+        for number, cut in enumerate(cuts):
+            boxes = products.remainder(cut.box, self._boxes(cut.without), CUT_LIMIT)
+            if boxes is None:
+                excepting.append(self._excepting(number, cut))
+            else:
+                pieces += [(box, number) for box in boxes]
+        space = self._stack.space
+        spelled_out = [
+            Part(product, (), space.packet(min(lowest_cell(box) for box, _ in mine)), _numbers(mine))
+            for product, mine in self._merged(self._fewest(pieces))
+        ]
+        return [*spelled_out, *excepting]
+
+    def _fewest(self, pieces: Sequence[tuple[Box, int]]) -> list[_Piece]:
+        """Return few boxes for disjoint ones, each with the places of its cuts."""
+        if len(pieces) > TOTAL_LIMIT:
+            return [(box, (number,)) for box, number in pieces]
+        boxes = products.fewest(self._stack.space, [box for box, _ in pieces])
+        return [(box, tuple(number for piece, number in pieces if meet(piece, box))) for box in boxes]
+
+    def _excepting(self, number: int, cut: Cut) -> Part:
+        parts = [part for other in self._boxes(cut.without) if (part := meet(cut.box, other))]
+        exceptions = [product for product, _ in self._merged([(box, ()) for box in _widest(parts)])]
+        space = self._stack.space
+        product = self._product(space.region(cut.box))
+        return Part(product, tuple(exceptions), space.packet(cut.cell), (number,))
+
+    def _boxes(self, bits: Bits) -> Iterable[Box]:
+        return (self._stack.boxes[at] for at in ones(bits))
+
+    def _merged(self, pieces: Iterable[_Piece]) -> list[tuple[Product, list[_Piece]]]:
+        """Return boxes as products, those told together that differ in the service or in the family only."""
+        by_ends: dict[tuple[Bits, Bits], list[_Piece]] = {}
+        for piece in pieces:
+            by_ends.setdefault(piece[0][:2], []).append(piece)
+        found: list[tuple[Region, list[_Piece]]] = []
+        of_one_family: dict[ServiceSet, list[int]] = {}
+        for mine in by_ends.values():
+            regions = [self._stack.space.region(box) for box, _ in mine]
+            region = Region(regions[0].src, regions[0].dst, union(each.service for each in regions))
+            partners = of_one_family.setdefault(region.service, [])
+            for partner in partners[-_PARTNERS:]:
+                both = self._of_both_families(found[partner][0], region)
+                if both:
+                    partners.remove(partner)
+                    found[partner] = both, found[partner][1] + mine
+                    break
+            else:
+                partners.append(len(found))
+                found.append((region, mine))
+        return [(self._product(region), mine) for region, mine in found]
+
+    def _of_both_families(self, region: Region, other: Region) -> Region | None:
+        """Return regions of one family each, with one service, as one, if that has a name at each end."""
+        if any(region.src.family(family) and other.src.family(family) for family in Family):
+            return None
+        src, dst = region.src | other.src, region.dst | other.dst
+        both_named = self._addresses.name(src) and self._addresses.name(dst)
+        return Region(src, dst, region.service) if both_named else None
+
+    def _product(self, region: Region) -> Product:
+        src, dst = self._addresses.pair(region.src, region.dst)
+        return Product(src, dst, self._services.words(region.service).text, region)
+
+
+def _numbers(pieces: Iterable[_Piece]) -> tuple[int, ...]:
+    return tuple(sorted({number for _, numbers in pieces for number in numbers}))
+
+
+def _widest(boxes: Iterable[Box]) -> list[Box]:
+    """Leave out boxes that lie within another."""
+    kept: list[Box] = []
+    for box in sorted(set(boxes), key=products.volume, reverse=True):
+        if not any(meet(box, other) == box for other in kept):
+            kept.append(box)
+    return kept
