@@ -49,6 +49,7 @@ class Settings:
         interfaces: where the program is to be attached.
         hook: how; None: as the kernel prefers.
         lock_timeout_s: how long to wait for another writer.
+        adopt_s: for how long after attaching TCP connections in progress are adopted.
         sizing: capacities of the kernel's maps.
 
     """
@@ -60,6 +61,7 @@ class Settings:
     interfaces: tuple[str, ...] = ()
     hook: Hook | None = None
     lock_timeout_s: float = 0.0
+    adopt_s: float = 300.0
     sizing: Sizing = field(default_factory=Sizing)
 
 
@@ -130,6 +132,7 @@ SETTINGS = (
     Setting("interfaces", _interfaces, split=str.split),
     Setting("hook", _hook),
     Setting("lock_timeout_s", _seconds, split=_number),
+    Setting("adopt_s", _seconds, split=_number),
 )
 
 PATHS = ("policy_dir", "state_dir", "run_dir", "pin_dir")

@@ -44,6 +44,7 @@ def command(
             settings.hook,
             settings.sizing,
             allow_failing_tests,
+            settings.adopt_s,
         )
         result = apply(instance.open_host(settings), request, announce=announce)
     if output_format == "json":

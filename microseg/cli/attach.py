@@ -27,7 +27,7 @@ def command(settings: Settings, output_format: str) -> None:
             'Name an interface: --interface eth0, or interfaces = ["eth0"] in microseg.toml.'
         )
     host, who = instance.open_host(settings), instance.operator(settings)
-    result = attach(host, who, settings.interfaces, settings.hook)
+    result = attach(host, who, settings.interfaces, settings.hook, settings.adopt_s)
     if output_format == "json":
         terminal.dump(
             {"attached": [it.interface for it in result.changed], "now": [it.interface for it in result.now]}

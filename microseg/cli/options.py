@@ -51,12 +51,19 @@ _OPTIONS: dict[str, Decorator] = {
         metavar="SECONDS",
         help="Wait so long for another writer. [env: MICROSEG_LOCK_TIMEOUT_S]",
     ),
+    "adopt_s": click.option(
+        "--adopt",
+        "adopt_s",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="So long after attaching, TCP connections in progress may go on. [env: MICROSEG_ADOPT_S]",
+    ),
 }
 
 POLICY = ("policy_dir",)
 KERNEL = ("state_dir", "run_dir", "pin_dir")
 WRITING = (*KERNEL, "lock_timeout_s")
-ATTACHING = ("interfaces", "hook")
+ATTACHING = ("interfaces", "hook", "adopt_s")
 
 
 def with_settings(*names: str) -> Decorator:
@@ -82,15 +89,20 @@ def with_settings(*names: str) -> Decorator:
 
 
 def output_format(function: Function) -> Function:
-    """Add --format."""
+    """Add --format, text or JSON."""
+    return output_format_with()(function)
+
+
+def output_format_with(*more: str) -> Decorator:
+    """Return a decorator that adds --format: text, JSON, and formats of other programs."""
     return click.option(
         "--format",
         "output_format",
-        type=click.Choice(["text", "json"]),
+        type=click.Choice(["text", "json", *more]),
         default="text",
         show_default=True,
         help="For people, or for programs.",
-    )(function)
+    )
 
 
 def audit(function: Function) -> Function:

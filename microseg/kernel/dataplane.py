@@ -20,7 +20,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
-from microseg.abi_flow import Settings, decode_rule_count
+from microseg.abi_flow import decode_rule_count
+from microseg.abi_settings import Settings
 from microseg.kernel import bpf
 from microseg.kernel.attaching import Attacher, hook_of
 from microseg.kernel.bpf import Descriptor, program_info
@@ -248,6 +249,10 @@ class PinnedDataPlane:
     def boot_time_s(self) -> int:
         """Return the seconds since boot on the clock the deadline is compared with."""
         return int(time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def adopt_until(self, boot_s: int) -> None:
+        """Let TCP connections in progress go on if the policy allows one direction, until this boot time."""
+        self.write_settings(replace(self.read_settings(), adopt_until_s=boot_s))
 
     def read_settings(self) -> Settings:
         """Return timeouts, event rate and adoption."""

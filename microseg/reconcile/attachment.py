@@ -30,8 +30,12 @@ class AttachmentResult:
     unloaded: bool = False
 
 
-def attach(host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook | None) -> AttachmentResult:
+def attach(
+    host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook | None, adopt_s: float = 0.0
+) -> AttachmentResult:
     """Enforce the policy in force on more interfaces: on all of them, or on none when one fails.
+
+    Connections in progress are adopted for adopt_s seconds.
 
     Raises:
         LockHeldError: somebody else is changing this instance.
@@ -50,6 +54,7 @@ def attach(host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook
         wanted = wanted_attachments(host.plane, observed, interfaces, hook)
         missing = tuple(it for it in wanted if it not in observed.attachments)
         if missing:
+            host.plane.adopt_until(observed.boot_time_s + round(adopt_s))
             host.plane.attach(missing)
             _record(host, observed, _Done(Operation.ATTACH, operator, missing, began))
         return AttachmentResult(missing, host.plane.attachments())

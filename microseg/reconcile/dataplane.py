@@ -117,6 +117,13 @@ class DataPlane(Protocol):
         """Attach to all of these, both directions; when one fails, to none that wasn't attached before."""
         ...
 
+    def adopt_until(self, boot_s: int) -> None:
+        """Let TCP connections in progress go on if the policy allows either direction, until this boot time.
+
+        Afterwards a packet in the middle of an unknown connection is denied.
+        """
+        ...
+
     def detach(self, interfaces: Sequence[str]) -> None:
         """Detach from these interfaces; others stay."""
         ...

@@ -107,9 +107,12 @@ def forget(tx: Transaction) -> None:
 def attach(tx: Transaction) -> None:
     """Attach where the program isn't yet: still the old policy there, or none.
 
-    Before the switch, because an attachment can fail for many reasons and a store for none.
+    Before the switch, because an attachment can fail for many reasons and a store for none. Connections that
+    are older than the attachment get the time to show themselves.
     """
-    tx.host.plane.attach(tx.plan.attach)
+    plane = tx.host.plane
+    plane.adopt_until(plane.boot_time_s() + round(tx.request.adopt_s))
+    plane.attach(tx.plan.attach)
 
 
 def detach(tx: Transaction) -> None:

@@ -74,6 +74,17 @@ class Machine(Session):
         finally:
             plane.close()
 
+    def start(self, namespace: str, code: str) -> subprocess.Popen[str]:
+        """Run Python in a namespace, talked to through pipes; a server has said that it is up."""
+        started = subprocess.Popen(
+            ["nsenter", f"--net=/run/netns/{namespace}", sys.executable, "-c", code],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        if "create_server" in code:
+            assert started.stdout
+            started.stdout.readline()
+        return started
+
     def send(self, port: int) -> None:
         """Send a datagram from web to the database."""
         code = f"import socket as s; s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b'x', ('{DATABASE}', {port}))"
@@ -190,6 +201,33 @@ def test_events_name_rule_line_and_commit_and_counters_count(machine: Machine) -
     assert packets["deny any -> db : any"] == 3
     assert packets["allow web -> db : tcp/5432"] == 0
     assert counted["outcomes"]["drop_denied"] == 3
+
+
+@pytest.mark.parametrize(("adopt", "answer"), [("60", "2\n"), ("0", "")])
+def test_a_connection_older_than_the_first_apply_goes_on_if_the_policy_allows_it(
+    machine: Machine, adopt: str, answer: str
+) -> None:
+    machine.commit("allows it")
+    listen = (
+        f"import socket as s; l = s.create_server(('{DATABASE}', 5432)); print('up', flush=True); "
+        "c = l.accept()[0]\nwhile d := c.recv(9): c.sendall(d)"
+    )
+    talk = (
+        f"import socket as s, sys; c = s.create_connection(('{DATABASE}', 5432)); c.settimeout(3); "
+        "c.sendall(b'1'); print(c.recv(1).decode(), flush=True); sys.stdin.readline(); "
+        "c.sendall(b'2'); print(c.recv(1).decode(), flush=True)"
+    )
+    server = machine.start(machine.name, listen)
+    client = machine.start(f"{machine.name}w", talk)
+    with server, client:
+        try:
+            assert client.stdout
+            assert client.stdout.readline() == "1\n"
+            machine.expect(0, "apply", "-i", "db0", "--adopt", adopt)
+            assert client.communicate("go on\n", timeout=10)[0] == answer
+        finally:
+            client.kill()
+            server.kill()
 
 
 def test_an_interface_that_does_not_exist_takes_everything_back(machine: Machine, pins: Path) -> None:

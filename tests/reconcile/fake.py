@@ -70,6 +70,7 @@ class FakeDataPlane:
         self.faults: list[Fault] = []
         self.interfaces = set(interfaces)
         self.boot_s = 1000
+        self.adopting_until = 0
         self.counts: dict[int, RuleCount] = {}
         self._forget()
 
@@ -180,6 +181,10 @@ class FakeDataPlane:
     @counted
     def rule_counts(self) -> Mapping[int, RuleCount]:
         return dict(self.counts)
+
+    @counted
+    def adopt_until(self, boot_s: int) -> None:
+        self.adopting_until = boot_s
 
     @counted
     def boot_time_s(self) -> int:

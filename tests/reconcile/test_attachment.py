@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ def test_attaching_to_one_more(plane: FakeDataPlane, host: Host) -> None:
     assert result.changed == (Attachment("eth1", Hook.TCX),)
     assert set(plane.attached) == {"eth0", "eth1"}
     assert host.store.read_history()[-1].operation is Operation.ATTACH
+
+
+def test_connections_in_progress_are_adopted_for_a_while_after_attaching(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host = host_of(plane, tmp_path)
+    apply(host, replace(request_for(policy(1)), adopt_s=300))
+    assert plane.adopting_until == plane.boot_s + 300
+    apply(host, replace(request_for(policy(2)), adopt_s=900))
+    assert plane.adopting_until == plane.boot_s + 300, "nothing was attached"
+    attach(host, OPERATOR, ["eth1"], None, adopt_s=60)
+    assert plane.adopting_until == plane.boot_s + 60
 
 
 def test_attaching_needs_a_policy(plane: FakeDataPlane, tmp_path: Path) -> None:
