@@ -32,7 +32,7 @@ def test_every_mistake_of_every_file_with_its_place(session: Session) -> None:
 
 def test_json(session: Session) -> None:
     session.write(BROKEN)
-    (found,) = session.objects("lint", code=1)
+    (found,) = session.objects("lint", code=1)["diagnostics"]
     assert (found["code"], found["severity"], found["span"]["line"]) == ("MS202", "error", 1)
 
 
@@ -69,7 +69,7 @@ def test_a_failing_test_shows_a_packet(session: Session) -> None:
     assert "FAIL the database listens to the web" in output
     assert "error[MS320]" in output
     assert "10.1.1." in output
-    (test,) = session.objects("test", code=1)
+    (test,) = session.objects("test", code=1)["tests"]
     assert not test["passed"]
     assert test["failures"][0]["code"] == "MS320"
 
