@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 
 import click
 
 from microseg.cli.exits import Command
+from microseg.cli.pages import page_of
 from microseg.diagnostics import Code
-
-PAGES = "_diagnostics"
-"""Folder of the pages inside the package, a link to docs/diagnostics in the repository."""
 
 
 @click.command("explain", cls=Command)
@@ -23,11 +20,8 @@ def command(code: str | None) -> None:
             click.echo(f"{each.value}  {each.severity.value:<8} {each.title}")
         return
     known = _find(code)
-    page = resources.files("microseg").joinpath(PAGES, f"{known.value}.md")
-    if page.is_file():
-        click.echo(page.read_text(encoding="utf-8").rstrip())
-        return
-    click.echo(f"{known.value}: {known.title} ({known.severity.value})")
+    page = page_of(known).rstrip()
+    click.echo(page or f"{known.value}: {known.title} ({known.severity.value})")
 
 
 def _find(text: str) -> Code:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import options, policy_input, terminal
+from microseg.cli import options, pages, policy_input, terminal
 from microseg.cli.exits import Command, ExitCode
+from microseg.cli.version import program_version
 from microseg.diagnostics import Severity, has_errors, summary
-from microseg.render import as_object, render_text
+from microseg.output import github, sarif
+from microseg.output.report import report_of_lint
+from microseg.render import render_text
 
 if TYPE_CHECKING:
     from microseg.compiler.pipeline import Compilation
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 @click.command("lint", cls=Command)
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @options.with_settings(*options.POLICY)
-@options.output_format
+@options.output_format_with("sarif", "github")
 @click.option("--deny-warnings", is_flag=True, help="Exit with 1 for warnings too.")
 def command(
     settings: Settings, directory: Path | None, output_format: str, *, deny_warnings: bool
@@ -30,25 +33,39 @@ def command(
     All problems of all files of DIRECTORY (by default the policy directory), in one run. Needs neither root
     nor a kernel. Warnings alone are no error.
     """
-    given = policy_input.files(directory or settings.policy_dir)
+    folder = directory or settings.policy_dir
+    given = policy_input.files(folder)
     compilation = given.examine(audit=False).compilation
-    if output_format == "json":
-        terminal.dump([as_object(diagnostic) for diagnostic in compilation.diagnostics])
-    else:
-        _show(compilation, len(given.tree.policy_paths()))
+    files = len(given.tree.policy_paths())
+    found = compilation.diagnostics
+    match output_format:
+        case "json":
+            terminal.dump(report_of_lint(found, files=files))
+        case "sarif":
+            places = policy_input.places(folder)
+            terminal.dump(sarif.log(found, places, version=program_version(), pages=pages.all_pages()))
+        case "github":
+            for line in github.workflow_commands(found, policy_input.places(folder)):
+                click.echo(line)
+            _sum_up(compilation, files)
+        case _:
+            _show(compilation, files)
     refused = {Severity.WARNING, Severity.ERROR} if deny_warnings else {Severity.ERROR}
-    wrong = any(diagnostic.severity in refused for diagnostic in compilation.diagnostics)
+    wrong = any(diagnostic.severity in refused for diagnostic in found)
     return ExitCode.FAILED if wrong else ExitCode.DONE
 
 
 def _show(compilation: Compilation, files: int) -> None:
-    found = compilation.diagnostics
-    if found:
+    if compilation.diagnostics:
         color = terminal.colors(terminal.Stream.OUTPUT)
-        click.echo(render_text(found, compilation.sources, color=color), color=color)
-    problems = summary(found)
+        click.echo(render_text(compilation.diagnostics, compilation.sources, color=color), color=color)
+    _sum_up(compilation, files)
+
+
+def _sum_up(compilation: Compilation, files: int) -> None:
+    problems = summary(compilation.diagnostics)
     in_files = terminal.count(files, "file")
-    if has_errors(found):
+    if has_errors(compilation.diagnostics):
         terminal.say(f"The policy is wrong: {problems} in {in_files}.", bold=True, fg="red")
         return
     rules = terminal.count(len(compilation.ruleset.ordered()), "rule")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from microseg.cli.exits import ExitCode
+from microseg.cli.version import program_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,19 +97,12 @@ class CommandLine(click.Group):
         return answer if isinstance(answer, int) else ExitCode.DONE
 
 
-def _version() -> str:
-    try:
-        return version("microseg")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
-
-
 @click.group(
     cls=CommandLine,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(_version(), prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.version_option(program_version(), prog_name=PROGRAM, message="%(prog)s %(version)s")
 def main() -> None:
     """Host micro-segmentation under version control.
 

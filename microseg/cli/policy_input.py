@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from microseg.analysis.examine import Examination, examine
 from microseg.cli import terminal
 from microseg.cli.instance import now
 from microseg.gitops.errors import GitError
+from microseg.output.places import Places
 from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import NoPolicyError
 from microseg.source import DirectoryTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from microseg.abi import PolicyMap
     from microseg.reconcile.revision import Revision
@@ -41,6 +42,11 @@ class PolicyInput:
             return desired_of(self.examine(audit=audit, capacities=capacities), self.revision)
 
         return compile_policy
+
+
+def places(policy_dir: Path) -> Places:
+    """Return how the policy's files are called by readers that start where we were called."""
+    return Places.seen_from(PurePosixPath(Path.cwd()), PurePosixPath(policy_dir.resolve()))
 
 
 def files(policy_dir: Path) -> PolicyInput:

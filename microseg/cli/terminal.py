@@ -76,8 +76,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], align: Sequence[Al
 
 
 def dump(value: Any) -> None:  # noqa: ANN401  whatever JSON can say
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON; a file name that isn't UTF-8 is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(text.encode(errors="backslashreplace"))
 
 
 def _labelled(label: str, text: str, style: str) -> None:
