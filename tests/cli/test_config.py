@@ -46,6 +46,7 @@ def test_the_defaults_are_the_documented_paths(tmp_path: Path) -> None:
         ("interfaces", (("o",), "v w", '["f", "f"]'), (("o",), ("v", "w"), ("f",))),
         ("hook", ("tcx", "clsact", '"xdp"'), (Hook.TCX, Hook.CLSACT, Hook.XDP)),
         ("lock_timeout_s", (1.0, "2.5", "3"), (1.0, 2.5, 3.0)),
+        ("adopt_s", (1.0, "2.5", "3"), (1.0, 2.5, 3.0)),
     ],
 )
 def test_option_beats_variable_beats_file_beats_default(
