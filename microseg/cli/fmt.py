@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from microseg.cli import options, policy_input, terminal
 from microseg.cli.exits import Command, ExitCode
+from microseg.cli.replacing import replace_file
 from microseg.diagnostics import summary
 from microseg.lang.files import parse_tree
 from microseg.lang.printer import print_file
@@ -63,7 +63,7 @@ def command(
     rewrites = [each for each in _rewrites(tree, parsed, broken) if each.is_needed]
     if not check and not diff:
         for each in rewrites:
-            _replace(folder / each.path, each.after)
+            replace_file(folder / each.path, each.after)
     if output_format == "json":
         terminal.dump({"unformatted": [each.path for each in rewrites], "broken": sorted(broken)})
     else:
@@ -84,15 +84,6 @@ def _rewrites(tree: SourceTree, parsed: Parsed, broken: set[str]) -> list[Rewrit
         for file in parsed.files
         if file.path not in broken
     ]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file, or what its link leads to, in one step: nobody reads half of it."""
-    real = path.resolve()
-    following = real.with_name(f".{real.name}.fmt")
-    following.write_bytes(content)
-    shutil.copymode(real, following)
-    following.replace(real)
 
 
 def _show(rewrites: list[Rewrite], *, written: bool, diff: bool) -> None:

@@ -9,15 +9,22 @@ import click
 
 from microseg.cli import options, pages, policy_input, terminal
 from microseg.cli.exits import Command, ExitCode
+from microseg.cli.instance import now
+from microseg.cli.replacing import replace_file
 from microseg.cli.version import program_version
 from microseg.diagnostics import Severity, has_errors, summary
+from microseg.editing.mending import mend
 from microseg.output import github, sarif
 from microseg.output.report import report_of_lint
-from microseg.render import render_text
+from microseg.render import printable, render_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from microseg.cli.policy_input import PolicyInput
     from microseg.compiler.pipeline import Compilation
     from microseg.config import Settings
+    from microseg.diagnostics import Diagnostic
 
 
 @click.command("lint", cls=Command)
@@ -25,8 +32,9 @@ if TYPE_CHECKING:
 @options.with_settings(*options.POLICY)
 @options.output_format_with("sarif", "github")
 @click.option("--deny-warnings", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--fix", is_flag=True, help="Take out what is unused or stands twice, then check again.")
 def command(
-    settings: Settings, directory: Path | None, output_format: str, *, deny_warnings: bool
+    settings: Settings, directory: Path | None, output_format: str, *, deny_warnings: bool, fix: bool
 ) -> ExitCode:
     """Check the policy and show everything that is wrong with it.
 
@@ -35,12 +43,13 @@ def command(
     """
     folder = directory or settings.policy_dir
     given = policy_input.files(folder)
+    fixed = _fix(folder, given) if fix else ()
     compilation = given.examine(audit=False).compilation
     files = len(given.tree.policy_paths())
     found = compilation.diagnostics
     match output_format:
         case "json":
-            terminal.dump(report_of_lint(found, files=files))
+            terminal.dump(report_of_lint(found, files=files, fixed=fixed))
         case "sarif":
             places = policy_input.places(folder)
             terminal.dump(sarif.log(found, places, version=program_version(), pages=pages.all_pages()))
@@ -49,10 +58,24 @@ def command(
                 click.echo(line)
             _sum_up(compilation, files)
         case _:
+            _show_fixed(fixed)
             _show(compilation, files)
     refused = {Severity.WARNING, Severity.ERROR} if deny_warnings else {Severity.ERROR}
     wrong = any(diagnostic.severity in refused for diagnostic in found)
     return ExitCode.FAILED if wrong else ExitCode.DONE
+
+
+def _fix(folder: Path, given: PolicyInput) -> tuple[Diagnostic, ...]:
+    """Write the safe fixes down and return what they mended."""
+    mended = mend(given.tree, now().date())
+    for path, content in mended.contents.items():
+        replace_file(folder / path, content)
+    return mended.fixed
+
+
+def _show_fixed(fixed: Sequence[Diagnostic]) -> None:
+    for each in fixed:
+        terminal.say(f"fixed {each.code.value}  {printable(str(each.span))}: {each.message}", fg="green")
 
 
 def _show(compilation: Compilation, files: int) -> None:

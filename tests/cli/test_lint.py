@@ -105,3 +105,18 @@ def test_errors_as_json_go_to_standard_output(session: Session) -> None:
     output = session.expect(1, "lint", "--format", "json", str(session.folder / "nowhere"))
     error = json.loads(output)["error"]
     assert error["kind"] == "SourceError"
+
+
+def test_fixing_what_is_safe(session: Session) -> None:
+    session.write("# kept\ngroup unused = 10.9.9.9\n" + SHOP)
+    output = session.expect(0, "lint", "--fix", "--deny-warnings")
+    assert output.startswith("fixed MS306  shop.mseg:2:7: group `unused` is used nowhere\n")
+    assert (session.policies / "shop.mseg").read_text() == "# kept\n" + SHOP
+    assert session.objects("lint", "--fix")["fixed"] == []
+    assert [path.name for path in session.policies.iterdir()] == ["shop.mseg"]
+
+
+def test_fixing_leaves_the_rest_to_people(session: Session) -> None:
+    session.write(BROKEN + "group unused = 10.9.9.9\n")
+    session.expect(1, "lint", "--fix")
+    assert (session.policies / "shop.mseg").read_text() == BROKEN + "group unused = 10.9.9.9\n"
