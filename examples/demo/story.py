@@ -29,7 +29,9 @@ def both(client: Node, server: Node, transport: Transport, port: int) -> tuple[F
     return tuple(Flow(client, server, transport, port, family) for family in Family)
 
 
-WEB_TO_APP = both(WEB, APP, Transport.TCP, 80) + both(WEB, APP, Transport.UDP, 443)
+WEB_TO_APP_TCP = both(WEB, APP, Transport.TCP, 80)
+WEB_TO_APP_UDP = both(WEB, APP, Transport.UDP, 443)
+WEB_TO_APP = WEB_TO_APP_TCP + WEB_TO_APP_UDP
 APP_TO_DATABASE = both(APP, DB, Transport.TCP, 5432)
 APP_TO_BACKUP = both(APP, DB, Transport.UDP, 9000)
 WEB_TO_DATABASE = both(WEB, DB, Transport.TCP, 5432) + both(WEB, DB, Transport.UDP, 9000)
@@ -48,15 +50,15 @@ class Story:
 
     def play(self) -> None:
         """Tell all of it; raises UntrueError at the first thing that isn't as said."""
-        self.before()
-        commit = self.first_policy()
+        early = self.before()
+        commit = self.first_policy(early)
         self.enforcement(commit)
-        self.change_under_load()
+        self.change_under_load(early)
         self.broken_policy()
         self.rollback()
         self.detach()
 
-    def before(self) -> None:
+    def before(self) -> list[Transfer]:
         self.narrator.act("Three hosts and no policy")
         self.narrator.say(
             "web, app and db are network namespaces, each cabled to a fourth one that forwards."
@@ -65,8 +67,12 @@ class Story:
             self.traffic.serve(server, transport, port)
         self.narrator.say("Every server answers everybody:")
         self.check(EVERYTHING, answered=True)
+        self.narrator.say("Two connections are open and busy from now on:")
+        early = [self.traffic.transfer(flow) for flow in WEB_TO_APP_TCP]
+        self.watch(early, flowing=True)
+        return early
 
-    def first_policy(self) -> str:
+    def first_policy(self, early: Sequence[Transfer]) -> str:
         self.narrator.act("A policy, under git")
         self.repository.create()
         commit = self.repository.commit(policies.FILE, policies.FIRST, "shop: three tiers")
@@ -81,6 +87,10 @@ class Story:
         self.microseg.run("apply")
         self.narrator.say("And now there is nothing left to do:")
         self.microseg.run("plan", "--detailed-exitcode")
+        self.narrator.say(
+            "The connections that were open before haven't noticed, since the policy allows them:"
+        )
+        self.watch(early, flowing=True)
         return commit
 
     def enforcement(self, commit: str) -> None:
@@ -92,10 +102,10 @@ class Story:
         self.narrator.say("Every rule has counted what it judged:")
         self.microseg.run("counters")
 
-    def change_under_load(self) -> None:
+    def change_under_load(self, early: Sequence[Transfer]) -> None:
         self.narrator.act("A change under running transfers")
         revoked = [self.traffic.transfer(flow) for flow in APP_TO_DATABASE]
-        untouched = [self.traffic.transfer(flow) for flow in WEB_TO_APP]
+        untouched = [*early, *(self.traffic.transfer(flow) for flow in WEB_TO_APP_UDP)]
         self.narrator.say("Data flows on these connections:")
         self.watch(revoked + untouched, flowing=True)
         self.commit(policies.SECOND, "shop: the application only reaches the backup port")
