@@ -85,6 +85,11 @@ class Code(Enum):
     CONFLICT = "MS310", "policies of equal priority disagree", Severity.ERROR
     FAMILY_MISMATCH = "MS311", "an ICMP version the addresses can't carry", Severity.WARNING
     EMPTY_TEST = "MS312", "a test without expectations", Severity.WARNING
+    REDUNDANT_RULE = "MS313", "a rule that changes nothing", Severity.WARNING
+    REPEATED_DEFAULT = "MS314", "a rule that only repeats the default", Severity.NOTE
+    POINTLESS_POLICY = "MS315", "a policy that changes nothing", Severity.WARNING
+    BROAD_ALLOW = "MS316", "a rule that allows almost anybody almost everything", Severity.WARNING
+    PROTECT_REFUSED = "MS317", "protected traffic that is refused everywhere", Severity.WARNING
     FAILED_TEST = "MS320", "a policy test failed", Severity.ERROR
 
     TOO_MANY_SETS = "MS401", "too many sets over one address", Severity.ERROR

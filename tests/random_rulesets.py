@@ -20,6 +20,7 @@ from microseg.policy.rules import (
     NamedSet,
     Policy,
     PolicyTest,
+    Protect,
     Rule,
     Ruleset,
 )
@@ -68,6 +69,12 @@ class Maker:
         policies = [self._policy(f"p{i}", expiry=expiry) for i in range(rng.randint(1, 3))]
         default = Default(rng.choice(tuple(Action)), log=rng.random() < 0.2)
         return Ruleset(tuple(policies), default, tests=tuple(self._test(f"t{i}") for i in range(tests)))
+
+    def protect(self) -> Protect:
+        """Return traffic to protect, of a source that isn't empty."""
+        rng = self._rng
+        src = rng.choice([each for each in self._sets if each.addresses])
+        return Protect("ssh", src, rng.choice(self._services), self._span())
 
     def region(self) -> Region:
         """Return a product to ask about."""

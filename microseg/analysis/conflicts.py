@@ -37,7 +37,14 @@ class Conflict:
 
 def find(ruleset: Ruleset) -> list[Diagnostic]:
     """Return an error for each two policies of equal priority that decide some packet differently."""
+    if not are_possible(ruleset):
+        return []
     return [diagnostic(conflict) for conflict in conflicts(Book(ruleset))]
+
+
+def are_possible(ruleset: Ruleset) -> bool:
+    """Say whether there are two policies of equal priority at all."""
+    return len({policy.priority for policy in ruleset.policies}) < len(ruleset.policies)
 
 
 def conflicts(book: Book) -> Iterator[Conflict]:

@@ -8,17 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from microseg.analysis import conflicts, proofs
+from microseg.analysis import conflicts, lint, proofs, protection
+from microseg.analysis.book import Book
 from microseg.compiler.pipeline import Compilation, compile_tree
-from microseg.diagnostics import has_errors, in_order
+from microseg.diagnostics import Code, has_errors, in_order
+from microseg.lang import ignores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from microseg.abi import PolicyMap
     from microseg.diagnostics import Diagnostic
     from microseg.source import SourceTree
+
+_FOUND_BETTER = {Code.SHADOWED_RULE, Code.DUPLICATE_RULE}
+"""What the compiler sees within one policy and rule by rule, and lint sees exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +46,42 @@ def examine(
     *,
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
+    review: lint.Options | None = None,
 ) -> Examination:
     """Compile a policy directory, look for conflicts of equal priorities and prove its tests.
 
-    The arguments are those of `compile_tree`. Conflicts and tests are about the policy as it is written, with
-    or without the audit option.
+    Conflicts, tests and remarks are about the policy as it is written, with or without the audit option.
+
+    Args:
+        tree: as for `compile_tree`, like the next three.
+        today: decides which rules have expired.
+        audit: only report what would be denied.
+        capacities: entries each kernel map can hold.
+        review: also remark on what a careful reviewer would, and how.
+
     """
     compilation = compile_tree(tree, today, audit=audit, capacities=capacities)
+    ruleset = compilation.intended
     if has_errors(compilation.diagnostics):
         return Examination(compilation, ())
-    disagreements = conflicts.find(compilation.intended)
-    if disagreements:
-        diagnostics = tuple(in_order([*compilation.diagnostics, *disagreements]))
-        compilation = replace(compilation, diagnostics=diagnostics, image=None)
-    return Examination(compilation, tuple(in_order(proofs.prove(compilation.intended))))
+    if not (review or ruleset.tests or conflicts.are_possible(ruleset)):
+        return Examination(compilation, ())
+    spoken_of = [*proofs.spoken_of(ruleset), *(protection.spoken_of(ruleset) if review else ())]
+    book = Book(ruleset, spoken_of)
+    disagreements = [conflicts.diagnostic(each) for each in conflicts.conflicts(book)]
+    # As long as policies are in conflict, which rule comes before which is nothing to build on.
+    remarks = lint.findings(book, review) if review and not disagreements else None
+    failures = tuple(in_order(proofs.diagnostic(each) for each in proofs.failures(book)))
+    return Examination(_with(compilation, disagreements, remarks), failures)
+
+
+def _with(
+    compilation: Compilation, disagreements: list[Diagnostic], remarks: Iterable[Diagnostic] | None
+) -> Compilation:
+    """Return the compilation with what was found out about it; None is what wasn't looked for."""
+    found = list(compilation.diagnostics)
+    if remarks is not None:
+        found = [each for each in found if each.code not in _FOUND_BETTER]
+        found += ignores.silence(remarks, compilation.files)
+    image = None if disagreements else compilation.image
+    return replace(compilation, diagnostics=tuple(in_order([*found, *disagreements])), image=image)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.analysis import regions
-from microseg.analysis.book import Book
-from microseg.analysis.classes import Bits, ones
-from microseg.analysis.coverage import Escapes, cover, first_escape
-from microseg.analysis.space import lowest_cell, meet
+from microseg.analysis import regions, verdicts
+from microseg.analysis.book import Book, Outcome
+from microseg.analysis.labels import cause
+from microseg.analysis.space import lowest_cell
 from microseg.diagnostics import Code, Diagnostic, Label
-from microseg.policy.rules import Action, OrderedRule, Verdict
+from microseg.policy.rules import Action, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from microseg.analysis.space import Box
     from microseg.policy.packet import Packet
@@ -70,64 +69,35 @@ def failures(book: Book) -> Iterator[Failure]:
             boxes = book.space.boxes(regions.of_expectation(expectation))
             if not boxes:
                 yield Failure(test, expectation)
-                continue
-            verdicts = SATISFYING[expectation.action]
-            if expectation.some:
-                if not any(_reaches(book, box, verdicts) for box in boxes):
-                    yield _failure(book, test, expectation, boxes[0])
-                continue
-            cells = [cell for box in boxes if (cell := _smallest_violation(book, box, verdicts))]
-            if cells:
-                yield _failure(book, test, expectation, min(cells))
+            elif cell := _refutation(book, expectation, boxes):
+                decider = book.decider(cell)
+                yield Failure(
+                    test,
+                    expectation,
+                    book.space.packet(cell),
+                    decider,
+                    Outcome.of(decider, book.ruleset).verdict,
+                )
 
 
-def _failure(book: Book, test: PolicyTest, expectation: Expectation, box: Box) -> Failure:
-    cell = lowest_cell(box)
-    decider = book.decider(cell)
-    verdict = decider.verdict if isinstance(decider, OrderedRule) else book.default_outcome.verdict
-    return Failure(test, expectation, book.space.packet(cell), decider, verdict)
-
-
-def _reaches(book: Book, box: Box, verdicts: tuple[Verdict, ...]) -> bool:
-    """Say whether some packet of a box gets one of the verdicts."""
-    overlapping = book.stack.overlapping(box)
-    wanted = book.with_verdict(*verdicts)
-    others = overlapping & ~wanted
-    if book.default_outcome.verdict in verdicts and isinstance(cover(book.stack, box, others), Escapes):
-        return True
-    return any(
-        part and isinstance(cover(book.stack, part, others & _before(at)), Escapes)
-        for at in ones(overlapping & wanted)
-        for part in [meet(box, book.stack.boxes[at])]
-    )
-
-
-def _smallest_violation(book: Book, box: Box, verdicts: tuple[Verdict, ...]) -> Box | None:
-    """Return the first cell of a box that gets another verdict, or None."""
-    overlapping = book.stack.overlapping(box)
-    allowed = overlapping & book.with_verdict(*verdicts)
-    found: list[Box] = []
-    if book.default_outcome.verdict not in verdicts:
-        cell = first_escape(book.stack, box, allowed)
-        # All before it is allowed, so it can't be undercut by what the others yield behind it.
-        found += [cell] if cell else []
-    for at in ones(overlapping & ~allowed):
-        part = meet(box, book.stack.boxes[at])
-        if part and not (found and part[0] & -part[0] > min(found)[0]):
-            cell = first_escape(book.stack, part, allowed & _before(at))
-            found += [cell] if cell else []
-    return min(found, default=None)
-
-
-def _before(at: int) -> Bits:
-    return (1 << at) - 1
+def _refutation(book: Book, expectation: Expectation, boxes: Sequence[Box]) -> Box | None:
+    """Return the first cell that refutes an expectation about the packets of boxes, or None."""
+    satisfying = SATISFYING[expectation.action]
+    if expectation.some:
+        holds = any(verdicts.reaches(book, box, satisfying) for box in boxes)
+        return None if holds else min(map(lowest_cell, boxes))
+    others = [verdict for verdict in Verdict if verdict not in satisfying]
+    if not any(verdicts.reaches(book, box, others) for box in boxes):
+        return None
+    cells = (verdicts.first(book, box, others) for box in boxes)
+    return min(cell for cell in cells if cell)
 
 
 def diagnostic(failure: Failure) -> Diagnostic:
     """Return the error for a failure."""
     test, expectation = failure.test, failure.expectation
     word = expectation.action.value
-    if failure.packet is None or failure.verdict is None:
+    if failure.packet is None or failure.decider is None or failure.verdict is None:
         return Diagnostic.of(
             Code.FAILED_TEST,
             expectation.span,
@@ -143,16 +113,6 @@ def diagnostic(failure: Failure) -> Diagnostic:
         expectation.span,
         f'test "{test.name}" fails: {example}{failure.packet} gets {found}',
         Label(expectation.span, wanted),
-        *_cause(failure.decider),
+        *cause(failure.decider),
         help="change the rule if the test is right, or the test if the rule is",
     )
-
-
-def _cause(decider: Decider | None) -> list[Label]:
-    match decider:
-        case OrderedRule(rule=rule):
-            return [Label(rule.span, "this rule decides the packet")]
-        case None:
-            return []
-        case _:
-            return [Label(decider.span, "no rule matches, the default decides")] if decider.span else []

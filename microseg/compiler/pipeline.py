@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from microseg.abi import PolicyMap
     from microseg.compiler.image import Image
     from microseg.diagnostics import Diagnostic
+    from microseg.lang import ast
     from microseg.policy.rules import Ruleset
     from microseg.source import SourceTree
 
@@ -39,6 +40,7 @@ class Compilation:
         image: None if there is an error.
         diagnostics: everything found, in the order of the text.
         sources: text of every file a diagnostic may point into, by path.
+        files: the syntax trees, for what is found out later and may be silenced in them.
 
     """
 
@@ -47,6 +49,7 @@ class Compilation:
     image: Image | None
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
+    files: tuple[ast.File, ...] = ()
 
 
 def compile_tree(
@@ -83,4 +86,5 @@ def compile_tree(
         image=image,
         diagnostics=tuple(in_order(ignores.silence(found, parsed.files))),
         sources=parsed.texts | resolution.scope.sources,
+        files=tuple(parsed.files),
     )
