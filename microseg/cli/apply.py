@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from microseg.cli import instance, options, plan_text, policy_input, progress, terminal
+from microseg.cli import hook_text, instance, options, plan_text, policy_input, progress, terminal
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
@@ -72,7 +72,8 @@ def _show(result: Result) -> None:
         [
             ("before", _before(result)),
             ("entries", f"{created} created, {updated} updated, {deleted} deleted"),
-            ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in result.plan.attach)),
+            ("attached", hook_text.interfaces(result.plan.attach)),
+            ("xdp", hook_text.xdp_limits(result.plan.attach)),
             ("took", f"{result.duration_ms / 1000:.2f} s"),
             ("undo", _undo(result)),
         ]

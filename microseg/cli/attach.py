@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import instance, options, terminal
+from microseg.cli import hook_text, instance, options, terminal
 from microseg.cli.exits import Command
 from microseg.reconcile.attachment import attach
 
@@ -36,9 +36,12 @@ def command(settings: Settings, output_format: str) -> None:
     if not result.changed:
         terminal.say("Nothing changes: all of them are attached already.", bold=True)
         return
-    names = ", ".join(f"{it.interface} ({it.hook.value})" for it in result.changed)
     undo = " ".join(f"--interface {it.interface}" for it in result.changed)
-    terminal.say(f"Attached: {names}", bold=True, fg="green")
+    terminal.say(f"Attached: {hook_text.interfaces(result.changed)}", bold=True, fg="green")
     terminal.pairs(
-        [("now", ", ".join([it.interface for it in result.now])), ("undo", f"microseg detach {undo}")]
+        [
+            ("now", ", ".join([it.interface for it in result.now])),
+            ("xdp", hook_text.xdp_limits(result.changed)),
+            ("undo", f"microseg detach {undo}"),
+        ]
     )

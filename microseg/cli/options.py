@@ -41,8 +41,9 @@ _OPTIONS: dict[str, Decorator] = {
     ),
     "hook": click.option(
         "--hook",
-        type=click.Choice([Hook.TCX.value, Hook.CLSACT.value]),
-        help="How to attach. By default tcx where the kernel has it. [env: MICROSEG_HOOK]",
+        type=click.Choice([hook.value for hook in Hook]),
+        help="How to attach. By default tcx where the kernel has it, else clsact; xdp judges ingress in the "
+        "driver. [env: MICROSEG_HOOK]",
     ),
     "lock_timeout_s": click.option(
         "--lock-timeout",

@@ -7,7 +7,7 @@ from cli.terminal_session import BROKEN, COMMENTED, FAILING, ONE_MORE, SHOP, Ses
 from reconcile.fake import FakeDataPlane
 
 from microseg.abi import Root
-from microseg.reconcile.dataplane import Hook, KernelError
+from microseg.reconcile.dataplane import Attachment, Hook, KernelError
 from microseg.reconcile.lock import Lock
 
 
@@ -18,10 +18,18 @@ def test_the_first_apply_says_what_it_did_and_how_to_undo_it(session: Session, p
 
     assert output.startswith(f"Generation 1 is in force: {commit[:10]} (the first)\n")
     assert "before    no policy, everything passed" in output
-    assert "attached  eth0 (tcx), eth1 (tcx)" in output
+    assert "attached  eth0 (tcx), eth1 (tcx)\n  took" in output
     assert re.search(r"took      \d+\.\d\d s", output)
     assert "undo      microseg detach (everything passes again)" in output
     assert plane.root == Root(1)
+
+
+def test_what_xdp_cannot_do_is_said(session: Session, plane: FakeDataPlane) -> None:
+    session.commit("the first")
+    output = session.expect(0, "apply", "-i", "eth0", "--hook", "xdp")
+    assert "attached  eth0 (xdp)\n  xdp       judges what comes in; it can't see what goes out" in output
+    assert plane.attachments() == (Attachment("eth0", Hook.XDP),)
+    assert "it can't see what goes out" in session.expect(0, "attach", "-i", "eth1", "--hook", "xdp")
 
 
 def test_a_change_names_both_revisions(session: Session) -> None:
