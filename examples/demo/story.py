@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from examples.demo import policies
 from examples.demo.network import APP, DB, WEB, Family, Node
-from examples.demo.traffic import PATIENCE_S, Flow, Transport
+from examples.demo.traffic import LOSS_S, Flow, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,9 +87,7 @@ class Story:
         self.microseg.run("apply")
         self.narrator.say("And now there is nothing left to do:")
         self.microseg.run("plan", "--detailed-exitcode")
-        self.narrator.say(
-            "The connections that were open before haven't noticed, since the policy allows them:"
-        )
+        self.narrator.say("The connections that were open before haven't noticed, as they are allowed:")
         self.watch(early, flowing=True)
         return commit
 
@@ -178,6 +176,6 @@ class Story:
             outcome = f"{came / 1024:,.0f} KiB in {WATCHED_S} s"
             if flowing:
                 outcome += f", longest pause {transfer.longest_pause_s * 1000:.0f} ms"
-            steady = came > 0 and transfer.longest_pause_s < PATIENCE_S
+            steady = came > 0 and transfer.longest_pause_s < LOSS_S
             self.narrator.result(str(transfer.flow), outcome, expected=steady if flowing else came == 0)
         self.narrator.pause()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 1.5
 """How long a question waits. A packet that is denied is never answered, so this is what a refusal takes."""
+LOSS_S = 3.0
+"""How long a transfer waits for an answer. A datagram that is lost costs as much, a busy machine doesn't."""
 CHUNK = bytes(16 * 1024)
 DATAGRAM = bytes(1024)
 PAUSE_S = 0.002
@@ -92,7 +94,7 @@ class Traffic:
     def transfer(self, flow: Flow) -> Transfer:
         """Begin to send without end."""
         client = self._socket(flow.client, flow.transport, flow.family)
-        client.settimeout(PATIENCE_S)
+        client.settimeout(LOSS_S)
         client.connect((flow.server.address(flow.family), flow.port))
         transfer = Transfer(flow, client)
         start(transfer.run)
