@@ -113,13 +113,42 @@ struct ms_session {
 	__u8 reserved;
 };
 
+struct ms_fragment_key4 {
+	__be32 source;
+	__be32 destination;
+	__be16 identification;
+	__u8 protocol;
+	__u8 zero;
+};
+
+struct ms_fragment_key6 {
+	struct ms_address6 source;
+	struct ms_address6 destination;
+	__be32 identification;
+};
+
+/* A packet whose first fragment passed. */
+struct ms_fragment {
+	__u64 seen; /* jiffies */
+	__u32 generation;
+	__u32 bytes;	/* of the first fragment: no other one may begin before */
+	__be16 port[2]; /* with protocol and role, the rest of the key of its session */
+	__u8 protocol;
+	__u8 role;
+	__u8 reversed;
+	__u8 reserved;
+};
+
 /* Written by user space. */
 struct ms_settings {
 	__u32 adopt_until_s; /* boot time; 0: never */
 	__u32 events_per_s;  /* of each CPU */
 	__u32 hz;
-	__u32 reserved;
-	__u32 idle[MS_IDLE_SLOTS]; /* jiffies */
+	__u32 answers_per_s;		      /* of each CPU */
+	__u32 unasked;			      /* MS_UNASKED_...: what passes without being judged */
+	__u32 options;			      /* MS_OPTION_... */
+	__be16 ethertype[MS_ETHERTYPE_SLOTS]; /* that pass; 0: none */
+	__u32 idle[MS_IDLE_SLOTS];	      /* jiffies */
 };
 
 /* Per CPU; summed by user space. */
@@ -132,7 +161,10 @@ struct ms_stats {
 	__u64 events_lost;
 	__u64 events_limited;
 	__u64 rules_full;
-	__u64 reserved;
+	__u64 answers_sent;
+	__u64 answers_limited;
+	__u64 answers_omitted;
+	__u64 reserved[6];
 };
 
 struct ms_rule_count {
@@ -172,6 +204,9 @@ MS_SAME_SIZE(struct ms_slot_config, MS_SIZEOF_SLOT_CONFIG);
 MS_SAME_SIZE(struct ms_key4, MS_SIZEOF_SESSION_KEY4);
 MS_SAME_SIZE(struct ms_key6, MS_SIZEOF_SESSION_KEY6);
 MS_SAME_SIZE(struct ms_session, MS_SIZEOF_SESSION);
+MS_SAME_SIZE(struct ms_fragment_key4, MS_SIZEOF_FRAGMENT_KEY4);
+MS_SAME_SIZE(struct ms_fragment_key6, MS_SIZEOF_FRAGMENT_KEY6);
+MS_SAME_SIZE(struct ms_fragment, MS_SIZEOF_FRAGMENT);
 MS_SAME_SIZE(struct ms_settings, MS_SIZEOF_SETTINGS);
 MS_SAME_SIZE(struct ms_stats, MS_SIZEOF_STATS);
 MS_SAME_SIZE(struct ms_rule_count, MS_SIZEOF_RULE_COUNT);

@@ -3,31 +3,8 @@
 #ifndef MICROSEG_EVENTS_H
 #define MICROSEG_EVENTS_H
 
+#include "budget.h"
 #include "scratch.h"
-
-/* Events of one CPU in the current second. */
-struct ms_event_budget {
-	__u64 second; /* jiffies / hz */
-	__u64 spent;
-};
-BPF_TABLE("percpu_array", int, struct ms_event_budget, event_budget, 1);
-
-/* Spend one event of this second; 0 when there is none left. */
-ms_inline int ms_event_allowed(const struct ms_settings *settings, __u64 now)
-{
-	int zero = 0;
-	struct ms_event_budget *budget = event_budget.lookup(&zero);
-	__u64 second;
-
-	if (!budget || !settings->hz)
-		return 0;
-	second = now / settings->hz;
-	if (budget->second != second) {
-		budget->second = second;
-		budget->spent = 0;
-	}
-	return budget->spent++ < settings->events_per_s;
-}
 
 ms_inline void ms_event_endpoints(struct ms_event *event, const struct ms_packet *packet)
 {
@@ -48,7 +25,7 @@ ms_inline void ms_event_endpoints(struct ms_event *event, const struct ms_packet
 		event->source_port = source ? packet->key6.port[1] : packet->key6.port[0];
 		event->destination_port = source ? packet->key6.port[0] : packet->key6.port[1];
 	}
-	if (packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6) {
+	if (ms_is_icmp(packet)) {
 		event->source_port = 0;
 		event->destination_port = bpf_htons(packet->icmp);
 	}
@@ -56,11 +33,12 @@ ms_inline void ms_event_endpoints(struct ms_event *event, const struct ms_packet
 
 ms_inline void ms_report(ms_frame *frame, struct ms_stats *stats, const struct ms_scratch *scratch)
 {
+	const int of_error = scratch->related == MS_RELATED;
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
 	struct ms_event *event;
 
-	if (!settings || !ms_event_allowed(settings, scratch->now)) {
+	if (!settings || !ms_spend(MS_BUDGET_EVENTS, settings->events_per_s, settings->hz, scratch->now)) {
 		stats->events_limited++;
 		return;
 	}
@@ -79,7 +57,7 @@ ms_inline void ms_report(ms_frame *frame, struct ms_stats *stats, const struct m
 	event->outcome = scratch->outcome;
 	event->reserved[0] = event->reserved[1] = event->reserved[2] = 0;
 	event->reserved_too = 0;
-	ms_event_endpoints(event, &scratch->packet);
+	ms_event_endpoints(event, of_error ? &scratch->error : &scratch->packet);
 	flow_events.ringbuf_submit(event, 0);
 	stats->events_sent++;
 }

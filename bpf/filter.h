@@ -3,6 +3,7 @@
 #ifndef MICROSEG_FILTER_H
 #define MICROSEG_FILTER_H
 
+#include "parse.h"
 #include "scratch.h"
 #include "session.h"
 
@@ -27,12 +28,12 @@ ms_inline __u32 ms_generation(void)
 
 /* Hand the packet over. Returns only when the tail call fails, which drops it (I6). */
 ms_inline void ms_hand_over(ms_frame *frame, struct ms_scratch *scratch, const struct ms_packet *packet,
-			    const int direction)
+			    const int direction, const int jump)
 {
 	scratch->packet = *packet;
 	scratch->direction = direction;
-	scratch->known = scratch->adopt = scratch->attempt = scratch->report = scratch->judged = 0;
-	jumps.call(frame, MS_JUMP_JUDGE);
+	scratch->steps = 0;
+	jumps.call(frame, jump);
 }
 
 /* The filter: what to return to the kernel for this frame. */
@@ -40,7 +41,7 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 {
 	struct ms_packet packet = {};
 	struct ms_session *session;
-	int zero = 0;
+	int zero = 0, live = MS_SCRATCH_PACKET;
 	struct ms_stats *counts = stats.lookup(&zero);
 	struct ms_scratch *rest;
 	__u32 generation, outcome;
@@ -55,21 +56,20 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 	}
 	now = bpf_jiffies64();
 	outcome = ms_parse(frame, &packet, link);
-	if (!outcome && packet.kind != MS_KIND_MESSAGE) {
+	if (!outcome && !packet.unusual) {
 		session = ms_session_find(&packet);
-		if (session && ms_session_steady(session, &packet, generation, now)) {
+		if (session && ms_session_steady(session, generation, now)) {
 			ms_session_count(session, &packet, now);
 			counts->outcome[MS_PASS_SESSION]++;
 			return MS_RETURN_PASS;
 		}
 	}
-	rest = scratch.lookup(&zero);
+	rest = scratch.lookup(&live);
 	if (rest) {
-		rest->probe = 0;
 		rest->now = now;
 		rest->generation = generation;
 		rest->outcome = outcome;
-		ms_hand_over(frame, rest, &packet, direction);
+		ms_hand_over(frame, rest, &packet, direction, MS_JUMP_JUDGE);
 	}
 	counts->outcome[MS_DROP_INTERNAL]++;
 	return MS_RETURN_DROP;

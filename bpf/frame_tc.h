@@ -63,7 +63,50 @@ ms_inline int ms_frame_load(ms_frame *frame, __u32 offset, void *to, const __u32
 	return bpf_skb_load_bytes(frame, offset, to, bytes);
 }
 
-/* Write the answer to a question of user space (see ms_answer); the last word carries the question's number. */
+/* 1: it has a VLAN tag that the kernel keeps beside its bytes. */
+ms_inline int ms_frame_has_tag_beside(const ms_frame *frame)
+{
+	return frame->vlan_present != 0;
+}
+
+/* 1: its link header names this host; of what comes in only. */
+ms_inline int ms_frame_is_for_us(const ms_frame *frame)
+{
+	return frame->pkt_type == 0; /* PACKET_HOST */
+}
+
+/* Make the packet so many bytes long, in one piece and writable. Returns 0 when it worked. */
+ms_inline int ms_frame_resize(ms_frame *frame, __u32 bytes)
+{
+	return bpf_skb_change_tail(frame, bytes, 0);
+}
+
+ms_inline int ms_frame_store(ms_frame *frame, __u32 offset, const void *from, const __u32 bytes)
+{
+	return bpf_skb_store_bytes(frame, offset, from, bytes, BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH);
+}
+
+/*
+ * Send the packet back through its interface: what came in goes out, what was to go out comes in. It meets the program
+ * of the other direction, which knows it by its mark. Only an administrator of this network namespace can set marks.
+ */
+ms_inline int ms_frame_turn(ms_frame *frame, __u32 direction)
+{
+	frame->mark = MS_ANSWER_MARK;
+	return bpf_redirect(frame->ifindex, direction == MS_DIRECTION_EGRESS ? BPF_F_INGRESS : 0);
+}
+
+/* 1 for a packet that was turned; takes the mark off, which is nobody else's business. */
+ms_inline int ms_frame_comes_back(ms_frame *frame)
+{
+	if (frame->mark != MS_ANSWER_MARK)
+		return 0;
+	frame->mark = 0;
+	return 1;
+}
+
+/* Write the answer to a question of user space (see ms_rest_of_question); the last word carries the question's number.
+ */
 ms_inline void ms_frame_answer(ms_frame *frame, const __u32 word[5])
 {
 	frame->cb[0] = word[0];

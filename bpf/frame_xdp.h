@@ -53,13 +53,66 @@ ms_inline void ms_frame_pull(ms_frame *frame, const __u32 bytes)
 {
 }
 
+/* Where `bytes` are, `offset` into the frame; 0 when it ends before. */
+ms_inline void *ms_frame_at(const ms_frame *frame, __u32 offset, const __u32 bytes)
+{
+	void *at;
+
+	asm volatile("" : "+r"(offset)); /* or the compiler makes it 16 bits wide, and of the bound a sign */
+	if (offset > MS_FRAME_BOUND)
+		return 0;
+	at = ms_frame_start(frame) + offset;
+	return at + bytes > ms_frame_end(frame) ? 0 : at;
+}
+
 ms_inline int ms_frame_load(ms_frame *frame, __u32 offset, void *to, const __u32 bytes)
 {
-	void *from = ms_frame_start(frame) + offset;
+	void *from = ms_frame_at(frame, offset, bytes);
 
-	if (offset > MS_FRAME_BOUND || from + bytes > ms_frame_end(frame))
+	if (!from)
 		return -1;
 	__builtin_memcpy(to, from, bytes);
+	return 0;
+}
+
+/* Tags are in the bytes, unless the driver is told to take them off. */
+ms_inline int ms_frame_has_tag_beside(const ms_frame *frame)
+{
+	return 0;
+}
+
+/* XDP isn't told; a driver hands over other hosts' frames only where somebody listens to all. */
+ms_inline int ms_frame_is_for_us(const ms_frame *frame)
+{
+	return 1;
+}
+
+ms_inline int ms_frame_resize(ms_frame *frame, __u32 bytes)
+{
+	__u32 length = ms_frame_length(frame);
+
+	asm volatile("" : "+r"(length)); /* a number, no longer the difference of two pointers */
+	return bpf_xdp_adjust_tail(frame, (int)(bytes - length));
+}
+
+ms_inline int ms_frame_store(ms_frame *frame, __u32 offset, const void *from, const __u32 bytes)
+{
+	void *to = ms_frame_at(frame, offset, bytes);
+
+	if (!to)
+		return -1;
+	__builtin_memcpy(to, from, bytes);
+	return 0;
+}
+
+/* Sent by the driver at once: no program of egress sees it. */
+ms_inline int ms_frame_turn(ms_frame *frame, __u32 direction)
+{
+	return XDP_TX;
+}
+
+ms_inline int ms_frame_comes_back(ms_frame *frame)
+{
 	return 0;
 }
 

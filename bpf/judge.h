@@ -3,20 +3,14 @@
 #ifndef MICROSEG_JUDGE_H
 #define MICROSEG_JUDGE_H
 
+#include "answer.h"
 #include "events.h"
+#include "fragment.h"
 #include "policy.h"
-#include "session.h"
+#include "quote.h"
+#include "states.h"
 #include "stats.h"
-
-ms_inline int ms_is_icmp(const struct ms_packet *packet)
-{
-	return packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6;
-}
-
-ms_inline int ms_is_syn(const struct ms_packet *packet)
-{
-	return (packet->tcp_flags & (MS_TCP_SYN | MS_TCP_ACK)) == MS_TCP_SYN;
-}
+#include "unasked.h"
 
 ms_inline int ms_passes(const struct ms_search *s)
 {
@@ -27,17 +21,16 @@ ms_inline int ms_passes(const struct ms_search *s)
 ms_inline void ms_ask(struct ms_scratch *scratch, __u32 client)
 {
 	const struct ms_packet *packet = &scratch->packet;
-	const __be16 *port = packet->family == 4 ? packet->key4.port : packet->key6.port;
 	__u16 request = (packet->family == 4 ? MS_ECHO_REQUEST4 : MS_ECHO_REQUEST6) << 8;
 	struct ms_question *question = &scratch->question;
 
 	question->client = client;
 	if (ms_is_icmp(packet)) {
 		question->source_port = 0;
-		question->destination_port = scratch->known ? request : packet->icmp;
+		question->destination_port = scratch->known || scratch->related == MS_RELATED ? request : packet->icmp;
 	} else {
-		question->source_port = bpf_ntohs(client ? port[1] : port[0]);
-		question->destination_port = bpf_ntohs(client ? port[0] : port[1]);
+		question->source_port = ms_port(packet, client);
+		question->destination_port = ms_port(packet, !client);
 	}
 }
 
@@ -58,11 +51,13 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 			(s->flags & MS_ENTRY_LOG ? MS_SESSION_LOG : 0) | (scratch->adopt ? MS_SESSION_ADOPTED : 0);
 	session.state = MS_STATE_OPENING;
 	if (scratch->adopt)
-		session.state = ms_next_state(&session, &scratch->packet);
+		session.state = ms_next_state(&session, &scratch->packet, 1);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
 	session.created_s = ms_boot_s();
 	session.ifindex = ms_frame_ifindex(frame);
 	ms_session_count(&session, &scratch->packet, scratch->now);
+	if (scratch->reopen)
+		ms_session_delete(&scratch->packet);
 	if (ms_opening_store(&scratch->packet, &session))
 		stats->sessions_full++;
 	else
@@ -73,18 +68,14 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 ms_inline __u32 ms_rejudged(struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	struct ms_session *session;
-	__u32 opening = 0;
+	__u32 opening;
 
 	stats->rejudged++;
 	if (!ms_passes(&scratch->search)) {
 		ms_session_delete(&scratch->packet);
 		return MS_DROP_REVOKED;
 	}
-	session = ms_session_find(&scratch->packet);
-	if (!session) {
-		session = ms_opening_find(&scratch->packet);
-		opening = 1;
-	}
+	session = ms_find(&scratch->packet, &opening);
 	if (session) {
 		session->rule = scratch->search.rule;
 		session->verdict = scratch->search.verdict;
@@ -94,32 +85,54 @@ ms_inline __u32 ms_rejudged(struct ms_stats *stats, struct ms_scratch *scratch)
 	return MS_PASS_REJUDGED;
 }
 
-/* Find the session of a packet that is not steady. Returns the outcome, or 0 when it has to be judged. */
+/* A packet of no session: ask, unless it can't be the first one. Returns an outcome, 0 to judge. */
+ms_inline __u32 ms_unknown(struct ms_scratch *scratch)
+{
+	const struct ms_packet *packet = &scratch->packet;
+
+	scratch->adopt = ms_has_handshake(packet->protocol) && !(packet->signal & (MS_SIGNAL_OPEN | MS_SIGNAL_PROBE));
+	scratch->alone = ms_is_echo_reply(packet);
+	ms_ask(scratch, packet->reversed);
+	return scratch->adopt && !ms_adopting() ? MS_DROP_NO_SESSION : 0;
+}
+
+/*
+ * A SYN or INIT where there is a session. From the client of a closed one it opens it anew; from anybody's else it is
+ * judged for itself, since a session lets its server answer, not open; otherwise it is a repetition, or a challenge
+ * that the receiver answers. Returns 1 when it has to be judged.
+ */
+ms_inline int ms_opens_again(struct ms_scratch *scratch, const struct ms_session *session)
+{
+	const struct ms_packet *packet = &scratch->packet;
+
+	if (!(packet->signal & MS_SIGNAL_OPEN))
+		return 0;
+	if (session->state == MS_STATE_CLOSED)
+		scratch->reopen = 1;
+	else if (ms_from_server(session, packet))
+		scratch->alone = 1;
+	else
+		return 0;
+	ms_ask(scratch, packet->reversed);
+	return 1;
+}
+
+/* Find the session of a packet. Returns the outcome, or 0 when it has to be judged. */
 ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 {
 	struct ms_packet *packet = &scratch->packet;
 	struct ms_session *session;
-	__u32 opening = 0;
+	__u32 opening;
 
-	if (packet->kind == MS_KIND_MESSAGE) {
-		ms_ask(scratch, packet->reversed);
-		return 0;
-	}
-	session = ms_session_find(packet);
-	if (!session) {
-		session = ms_opening_find(packet);
-		opening = 1;
-	}
-	if (session &&
-	    (ms_session_expired(session, scratch->now) || (session->state >= MS_STATE_CLOSING && ms_is_syn(packet)))) {
+	session = ms_find(packet, &opening);
+	if (session && ms_session_expired(session, scratch->now)) {
 		ms_session_delete(packet);
 		session = 0;
 	}
-	if (!session) {
-		scratch->adopt = packet->protocol == IPPROTO_TCP && !ms_is_syn(packet);
-		ms_ask(scratch, packet->reversed);
-		return scratch->adopt && !ms_adopting() ? MS_DROP_NO_SESSION : 0;
-	}
+	if (!session)
+		return ms_unknown(scratch);
+	if (ms_opens_again(scratch, session))
+		return 0;
 	if (session->generation == scratch->generation) {
 		ms_session_advance(session, packet, scratch->now, opening);
 		return MS_PASS_SESSION;
@@ -129,70 +142,90 @@ ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 	return 0;
 }
 
+/* Decide without the policy where that can be. Returns an outcome, or 0 with a question to judge. */
+ms_inline __u32 ms_sort(ms_frame *frame, struct ms_scratch *scratch)
+{
+	struct ms_packet *packet = &scratch->packet;
+	__u32 outcome;
+
+	if (scratch->related) { /* an ICMP error, looked into */
+		ms_ask(scratch, packet->reversed);
+		return scratch->outcome;
+	}
+	outcome = !scratch->outcome && ms_is_own_answer(frame, packet) ? MS_PASS_ANSWER : ms_unasked(scratch);
+	if (outcome)
+		return outcome;
+	if (ms_is_impossible_source(packet))
+		return MS_DROP_SOURCE;
+	switch (packet->kind) {
+	case MS_KIND_FRAGMENT:
+		return ms_fragment_follow(scratch);
+	case MS_KIND_ERROR:
+		jumps.call(frame, MS_JUMP_QUOTE);
+		return MS_DROP_INTERNAL;
+	case MS_KIND_MESSAGE:
+		scratch->alone = 1;
+		ms_ask(scratch, packet->reversed);
+		return 0;
+	default:
+		return ms_follow(scratch);
+	}
+}
+
 /* Turn the answer of the search into an outcome. */
 ms_inline __u32 ms_conclude(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	const struct ms_search *s = &scratch->search;
-	__u32 audit = s->verdict == MS_VERDICT_AUDIT;
+	__u32 audit = s->verdict == MS_VERDICT_AUDIT, again = scratch->known || scratch->related == MS_RELATED;
 
 	scratch->judged = 1;
-	scratch->report = audit || (!scratch->known && s->flags & MS_ENTRY_LOG);
+	scratch->report = audit || (!again && s->flags & MS_ENTRY_LOG);
 	ms_count_rule(stats, s->rule, scratch->packet.length);
 	if (scratch->known)
 		return ms_rejudged(stats, scratch);
+	if (scratch->related == MS_RELATED)
+		return ms_passes(s) ? MS_PASS_ICMP_ERROR : MS_DROP_REVOKED;
 	if (!ms_passes(s))
 		return ms_denial(s);
-	if (scratch->packet.kind == MS_KIND_FLOW)
+	if (!scratch->alone && !scratch->related)
 		ms_open(frame, stats, scratch);
 	if (audit)
 		return MS_PASS_AUDIT;
-	if (scratch->packet.kind != MS_KIND_FLOW)
+	if (scratch->alone || scratch->related)
 		return MS_PASS_STATELESS;
 	return scratch->adopt ? MS_PASS_ADOPTED : MS_PASS_NEW;
 }
 
-/* The answer to user space: outcome (0: judged), rule, verdict | flags << 8, precedence, probes | nonce << 16. */
-ms_inline int ms_answer(ms_frame *frame, const struct ms_scratch *scratch)
-{
-	const __u32 word[5] = {
-	    scratch->outcome,
-	    scratch->search.rule,
-	    scratch->search.verdict | scratch->search.flags << 8,
-	    scratch->search.precedence,
-	    (scratch->search.probes & 0xffff) | scratch->now << 16,
-	};
-
-	ms_frame_answer(frame, word);
-	return MS_RETURN_PASS;
-}
-
+/* The one way out: count the outcome, report it, remember a first fragment, answer what was rejected. */
 ms_inline int ms_exit(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
-	__u32 outcome = scratch->outcome;
+	const __u32 outcome = scratch->outcome, drops = outcome >= MS_FIRST_DROP;
 
 	stats->outcome[outcome & (MS_OUTCOME_SLOTS - 1)]++;
-	if (scratch->report || outcome >= MS_FIRST_DROP)
+	if (scratch->report || drops)
 		ms_report(frame, stats, scratch);
+	if (scratch->packet.fragmented && !scratch->related)
+		ms_fragment_remember(scratch, !drops);
 	ms_trace("microseg: outcome %u rule %x family %u", outcome, scratch->search.rule, scratch->packet.family);
-	return outcome >= MS_FIRST_DROP ? MS_RETURN_DROP : MS_RETURN_PASS;
+	if (!drops)
+		return MS_RETURN_PASS;
+	if (scratch->judged && scratch->search.verdict == MS_VERDICT_REJECT)
+		jumps.call(frame, MS_JUMP_ANSWER);
+	return MS_RETURN_DROP;
 }
 
 ms_inline int ms_rest(ms_frame *frame)
 {
-	int zero = 0;
-	struct ms_scratch *rest = scratch.lookup(&zero);
+	int zero = 0, live = MS_SCRATCH_PACKET;
+	struct ms_scratch *rest = scratch.lookup(&live);
 	struct ms_stats *counts = stats.lookup(&zero);
 
 	if (!rest || !counts)
 		return MS_RETURN_DROP;
-	if (rest->probe && !rest->outcome)
-		ms_ask(rest, rest->packet.reversed);
-	else if (!rest->outcome && !rest->attempt)
-		rest->outcome = ms_follow(rest);
+	if (!rest->attempt)
+		rest->outcome = ms_sort(frame, rest);
 	if (!rest->outcome)
 		rest->outcome = ms_judge(rest);
-	if (rest->probe)
-		return ms_answer(frame, rest);
 	if (!rest->outcome) {
 		if (rest->adopt && !rest->attempt && !ms_passes(&rest->search)) {
 			rest->attempt = 1; /* either direction may have opened it */
@@ -202,6 +235,46 @@ ms_inline int ms_rest(ms_frame *frame)
 		rest->outcome = ms_conclude(frame, counts, rest);
 	}
 	return ms_exit(frame, counts, rest);
+}
+
+/* Look into an ICMP error, and come back. */
+ms_inline int ms_rest_of_error(ms_frame *frame)
+{
+	int live = MS_SCRATCH_PACKET;
+	struct ms_scratch *rest = scratch.lookup(&live);
+
+	if (!rest)
+		return MS_RETURN_DROP;
+	ms_look_into(frame, rest);
+	jumps.call(frame, MS_JUMP_JUDGE);
+	return MS_RETURN_DROP;
+}
+
+/*
+ * A question of user space, judged by the policy alone: outcome (0: judged), rule, verdict | flags << 8, precedence,
+ * probes | nonce << 16.
+ */
+ms_inline int ms_rest_of_question(ms_frame *frame)
+{
+	int question = MS_SCRATCH_QUESTION;
+	struct ms_scratch *rest = scratch.lookup(&question);
+	__u32 word[5];
+
+	if (!rest)
+		return MS_RETURN_DROP;
+	rest->outcome = ms_unasked(rest);
+	if (!rest->outcome && rest->packet.kind == MS_KIND_FRAGMENT)
+		rest->outcome = MS_DROP_FRAGMENT;
+	ms_ask(rest, rest->packet.reversed);
+	if (!rest->outcome)
+		rest->outcome = ms_judge(rest);
+	word[0] = rest->outcome;
+	word[1] = rest->search.rule;
+	word[2] = rest->search.verdict | rest->search.flags << 8;
+	word[3] = rest->search.precedence;
+	word[4] = (rest->search.probes & 0xffff) | rest->now << 16;
+	ms_frame_answer(frame, word);
+	return MS_RETURN_PASS;
 }
 
 #endif

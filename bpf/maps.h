@@ -35,6 +35,10 @@ MS_MAP("lru_hash", struct ms_key6, struct ms_session, session6, MS_ENTRIES_SESSI
 MS_MAP("lru_hash", struct ms_key4, struct ms_session, opening4, MS_ENTRIES_OPENING4, 0);
 MS_MAP("lru_hash", struct ms_key6, struct ms_session, opening6, MS_ENTRIES_OPENING6, 0);
 
+/* Packets whose first fragment passed, so that the later ones may follow. */
+MS_MAP("lru_hash", struct ms_fragment_key4, struct ms_fragment, fragment4, MS_ENTRIES_FRAGMENT4, 0);
+MS_MAP("lru_hash", struct ms_fragment_key6, struct ms_fragment, fragment6, MS_ENTRIES_FRAGMENT6, 0);
+
 /* Counts and events: written here, read by user space. */
 MS_MAP("percpu_array", int, struct ms_stats, stats, 1, 0);
 MS_MAP("percpu_hash", __u32, struct ms_rule_count, rule_counters, MS_ENTRIES_RULE_COUNTERS, BPF_F_NO_PREALLOC);

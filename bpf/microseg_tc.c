@@ -25,30 +25,44 @@ int ms_egress_l3(struct __sk_buff *skb)
 	return ms_filter(skb, MS_DIRECTION_EGRESS, MS_LINK_NONE);
 }
 
-/* Reached by tail call. */
+/* Reached by tail calls. */
 int ms_cold(struct __sk_buff *skb)
 {
 	return ms_rest(skb);
 }
 
+int ms_question(struct __sk_buff *skb)
+{
+	return ms_rest_of_question(skb);
+}
+
+int ms_quote(struct __sk_buff *skb)
+{
+	return ms_rest_of_error(skb);
+}
+
+int ms_answer(struct __sk_buff *skb)
+{
+	return ms_rest_of_rejected(skb);
+}
+
 /*
  * A question of user space, through PROG_TEST_RUN only; never attached: what would the policy of generation `mark`
- * say about this frame? Touches nothing. `priority` is a nonce; the answer is in cb, see ms_answer().
+ * say about this frame? Touches nothing. `priority` is a nonce; the answer is in cb, see ms_rest_of_question().
  */
 int ms_probe(struct __sk_buff *skb)
 {
 	struct ms_packet packet = {};
 	__u32 outcome = ms_parse(skb, &packet, MS_LINK_ETHERNET);
-	int zero = 0;
-	struct ms_scratch *rest = scratch.lookup(&zero);
+	int question = MS_SCRATCH_QUESTION;
+	struct ms_scratch *rest = scratch.lookup(&question);
 
 	if (!rest)
 		return TC_ACT_SHOT;
 	rest->outcome = outcome;
-	rest->probe = 1;
 	rest->generation = skb->mark;
 	rest->now = skb->priority;
-	ms_hand_over(skb, rest, &packet, MS_DIRECTION_INGRESS);
+	ms_hand_over(skb, rest, &packet, MS_DIRECTION_INGRESS, MS_JUMP_QUESTION);
 	return TC_ACT_SHOT;
 }
 

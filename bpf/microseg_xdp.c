@@ -15,8 +15,18 @@ int ms_xdp_ingress_l3(struct xdp_md *xdp)
 	return ms_filter(xdp, MS_DIRECTION_INGRESS, MS_LINK_NONE);
 }
 
-/* Reached by tail call. */
+/* Reached by tail calls. */
 int ms_xdp_cold(struct xdp_md *xdp)
 {
 	return ms_rest(xdp);
+}
+
+int ms_xdp_quote(struct xdp_md *xdp)
+{
+	return ms_rest_of_error(xdp);
+}
+
+int ms_xdp_answer(struct xdp_md *xdp)
+{
+	return ms_rest_of_rejected(xdp);
 }

@@ -1,4 +1,4 @@
-"""Statistics, events and settings as the kernel program sees them: sizes, layout, byte order.
+"""Statistics and events as the kernel program sees them: sizes, layout, byte order.
 
 Like microseg.abi for the policy maps, this is the only place with these layouts; the loader hands the
 constants to the C compiler, and the C side asserts the sizes. Integers are in host order unless a name ends
@@ -8,7 +8,7 @@ in _be or the text says network order.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -33,72 +33,13 @@ class Link(IntEnum):
     """The IP header (tun, wireguard and other tunnels)."""
 
 
-class Idle(IntEnum):
-    """Which of the idle timeouts a session is under; the number is the index in the settings."""
-
-    TCP_OPENING = 0
-    TCP_STEADY = 1
-    TCP_CLOSING = 2
-    TCP_CLOSED = 3
-    UDP_OPENING = 4
-    UDP_STEADY = 5
-    ICMP = 6
-    OTHER = 7
-
-
-IDLE_SLOTS = 16
-
-DEFAULT_IDLE_S: dict[Idle, int] = {
-    Idle.TCP_OPENING: 60,
-    Idle.TCP_STEADY: 8 * 3600,
-    Idle.TCP_CLOSING: 120,
-    Idle.TCP_CLOSED: 30,
-    Idle.UDP_OPENING: 30,
-    Idle.UDP_STEADY: 180,
-    Idle.ICMP: 30,
-    Idle.OTHER: 600,
-}
-
-_SETTINGS = struct.Struct(f"=4I{IDLE_SLOTS}I")
-_STATS = struct.Struct(f"={OUTCOME_SLOTS}Q8Q")
+_STATS = struct.Struct(f"={OUTCOME_SLOTS}Q16Q")
 _EVENT = struct.Struct("=Q4I8B2s2s4x16s16s")
 _COUNT = struct.Struct("=2Q")
 
-SETTINGS_SIZE = _SETTINGS.size
 STATS_SIZE = _STATS.size
 EVENT_SIZE = _EVENT.size
 RULE_COUNT_SIZE = _COUNT.size
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Map `config`: array of one, written by user space only.
-
-    Attributes:
-        adopt_until_s: boot time in seconds until which TCP connections in progress are adopted; 0: never.
-        events_per_s: events each CPU may send in a second; 0: none.
-        hz: jiffies per second of the running kernel.
-        idle_s: idle timeouts in seconds.
-
-    """
-
-    adopt_until_s: int = 0
-    events_per_s: int = 1000
-    hz: int = 250
-    idle_s: dict[Idle, int] = field(default_factory=lambda: dict(DEFAULT_IDLE_S))
-
-    def to_bytes(self) -> bytes:
-        """Return the map value; timeouts become jiffies."""
-        idle = [0] * IDLE_SLOTS
-        for which, seconds in self.idle_s.items():
-            idle[which] = min(seconds * self.hz, 0xFFFFFFFF)
-        return _SETTINGS.pack(self.adopt_until_s, self.events_per_s, self.hz, 0, *idle)
-
-    @classmethod
-    def from_bytes(cls, value: bytes) -> Settings:
-        """Read a map value."""
-        adopt_until_s, events_per_s, hz, _, *idle = _SETTINGS.unpack(value)
-        return cls(adopt_until_s, events_per_s, hz, {which: idle[which] // max(hz, 1) for which in Idle})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +55,9 @@ class Stats:
         events_lost: events that found the ring buffer full.
         events_limited: events held back by the rate limit.
         rules_full: judgements not counted because rule_counters was full.
+        answers_sent: rejected packets answered by a reset or an ICMP error.
+        answers_limited: those not answered because of the rate limit.
+        answers_omitted: those that may not or can't be answered (see docs/data-plane.md).
 
     """
 
@@ -125,13 +69,16 @@ class Stats:
     events_lost: int
     events_limited: int
     rules_full: int
+    answers_sent: int
+    answers_limited: int
+    answers_omitted: int
 
     @classmethod
     def from_bytes(cls, per_cpu: list[bytes]) -> Stats:
         """Sum the values of all CPUs."""
         totals = [sum(column) for column in zip(*(_STATS.unpack(value) for value in per_cpu), strict=True)]
         outcomes = {outcome: totals[outcome] for outcome in Outcome}
-        return cls(outcomes, *totals[OUTCOME_SLOTS : OUTCOME_SLOTS + 7])
+        return cls(outcomes, *totals[OUTCOME_SLOTS : OUTCOME_SLOTS + 10])
 
     @property
     def packets(self) -> int:
@@ -219,8 +166,6 @@ def decode_rule_count(per_cpu: list[bytes]) -> tuple[int, int]:
 def c_constants() -> dict[str, int]:
     """Return every constant of this page as the C side names it (without the -D)."""
     constants = {
-        "MS_IDLE_SLOTS": IDLE_SLOTS,
-        "MS_SIZEOF_SETTINGS": SETTINGS_SIZE,
         "MS_SIZEOF_STATS": STATS_SIZE,
         "MS_SIZEOF_EVENT": EVENT_SIZE,
         "MS_SIZEOF_RULE_COUNT": RULE_COUNT_SIZE,
@@ -228,7 +173,6 @@ def c_constants() -> dict[str, int]:
     enums: tuple[tuple[str, type[IntEnum]], ...] = (
         ("DIRECTION", Direction),
         ("LINK", Link),
-        ("IDLE", Idle),
     )
     for prefix, members in enums:
         constants |= {f"MS_{prefix}_{member.name}": int(member) for member in members}

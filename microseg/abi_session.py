@@ -14,10 +14,16 @@ IPAddress = IPv4Address | IPv6Address
 _KEY4 = struct.Struct("=4s4s2s2sB3x")
 _KEY6 = struct.Struct("=16s16s2s2sB3x")
 _SESSION = struct.Struct("=2Q2QQ5I4B")
+_FRAGMENT_KEY4 = struct.Struct("=4s4s2sBx")
+_FRAGMENT_KEY6 = struct.Struct("=16s16s4s")
+_FRAGMENT = struct.Struct("=Q2I2s2s3Bx")
 
 SESSION_KEY4_SIZE = _KEY4.size
 SESSION_KEY6_SIZE = _KEY6.size
 SESSION_SIZE = _SESSION.size
+FRAGMENT_KEY4_SIZE = _FRAGMENT_KEY4.size
+FRAGMENT_KEY6_SIZE = _FRAGMENT_KEY6.size
+FRAGMENT_SIZE = _FRAGMENT.size
 
 
 class State(IntEnum):
@@ -26,13 +32,13 @@ class State(IntEnum):
     OPENING = 0
     """The opener has spoken, the peer hasn't (also all one-way traffic)."""
     ANSWERED = 1
-    """TCP: the peer has sent SYN-ACK."""
+    """The peer has spoken, the opener not again; TCP: the peer has sent SYN-ACK."""
     STEADY = 2
     """Both have spoken; for TCP: established."""
     CLOSING = 3
-    """TCP: one side has sent FIN."""
+    """TCP: one side has sent FIN; SCTP: SHUTDOWN."""
     CLOSED = 4
-    """TCP: both sides have sent FIN, or one has sent RST."""
+    """TCP: both sides have sent FIN, or one has sent RST; SCTP likewise."""
 
 
 class SessionFlag(IntFlag):
@@ -46,6 +52,9 @@ class SessionFlag(IntFlag):
     """The session is older than the enforcement: no opening packet was seen."""
     CLIENT_FIN = 8
     SERVER_FIN = 16
+    CLIENT_ABORT = 32
+    """TCP: it has sent RST."""
+    SERVER_ABORT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,9 @@ def c_constants() -> dict[str, int]:
         "MS_SIZEOF_SESSION_KEY4": SESSION_KEY4_SIZE,
         "MS_SIZEOF_SESSION_KEY6": SESSION_KEY6_SIZE,
         "MS_SIZEOF_SESSION": SESSION_SIZE,
+        "MS_SIZEOF_FRAGMENT_KEY4": FRAGMENT_KEY4_SIZE,
+        "MS_SIZEOF_FRAGMENT_KEY6": FRAGMENT_KEY6_SIZE,
+        "MS_SIZEOF_FRAGMENT": FRAGMENT_SIZE,
     }
     enums: tuple[tuple[str, type[IntEnum | IntFlag]], ...] = (("STATE", State), ("SESSION", SessionFlag))
     for prefix, members in enums:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from microseg.abi_flow import Direction, Settings, Stats
+from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
 from microseg.kernel.clock import jiffies_now
@@ -20,6 +20,7 @@ from microseg.reconcile.dataplane import Hook, KernelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from microseg.abi_settings import Settings
     from microseg.kernel.bpf import Descriptor
     from microseg.kernel.dataplane import PinnedDataPlane
 

@@ -36,9 +36,12 @@ PASS = 0xFFFFFFFF
 DROP = 2
 """TCX_DROP and TC_ACT_SHOT."""
 
-XDP_DROP, XDP_PASS = 1, 2
+REDIRECT = 7
+"""TCX_REDIRECT and TC_ACT_REDIRECT: the frame, rewritten, goes back where it came from."""
 
-_RESULT, _DURATION = 4, 36
+XDP_DROP, XDP_PASS, XDP_TX = 1, 2, 3
+
+_RESULT, _SIZE_OUT, _DURATION = 4, 12, 36
 """Offsets of the answer in union bpf_attr."""
 
 
@@ -90,6 +93,7 @@ class RunResult:
         value: what the program returned.
         passed: whether that lets the packet go on.
         duration_ns: nanoseconds per run.
+        frame: the frame as the program left it.
         cb: five words as the program left them; none of XDP.
 
     """
@@ -97,7 +101,13 @@ class RunResult:
     value: int
     passed: bool
     duration_ns: int
+    frame: bytes
     cb: tuple[int, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether `frame` is sent back as an answer."""
+        return self.value == (XDP_TX if not self.cb else REDIRECT)
 
 
 _NO_CONTEXT = FrameContext()
@@ -106,11 +116,12 @@ _NO_CONTEXT = FrameContext()
 class Runner:
     """Runs one program many times; the buffers are made once."""
 
-    __slots__ = ("_attributes", "_context", "_context_out", "_fd", "_frame")
+    __slots__ = ("_context", "_context_out", "_fd", "_frame", "_frame_out")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._frame = ctypes.create_string_buffer(_LARGEST)
+        self._frame_out = ctypes.create_string_buffer(_LARGEST)
         self._context = ctypes.create_string_buffer(_CONTEXT_SIZE)
         self._context_out = ctypes.create_string_buffer(_CONTEXT_SIZE)
 
@@ -119,7 +130,10 @@ class Runner:
         attributes = self._call(frame, context.to_bytes(), repeat)
         cb = struct.unpack_from("=5I", self._context_out, _CB)
         value = attributes.word(_RESULT)
-        return RunResult(value, value == PASS, attributes.word(_DURATION), cb)
+        return RunResult(value, value == PASS, attributes.word(_DURATION), self._left(attributes), cb)
+
+    def _left(self, attributes: Attributes) -> bytes:
+        return ctypes.string_at(self._frame_out, attributes.word(_SIZE_OUT))
 
     def _call(self, frame: bytes, context: bytearray, repeat: int) -> Attributes:
         assert len(frame) <= _LARGEST, f"a frame of {len(frame)} bytes"
@@ -127,7 +141,7 @@ class Runner:
         ctypes.memmove(self._context, bytes(context), len(context))
         attributes = Attributes(
             "4I2Q4I2Q",
-            *(self._fd, 0, len(frame), 0, address_of(self._frame), 0),
+            *(self._fd, 0, len(frame), _LARGEST, address_of(self._frame), address_of(self._frame_out)),
             *(repeat, 0, len(context), len(context)),
             *(address_of(self._context), address_of(self._context_out)),
         )
@@ -146,4 +160,4 @@ class XdpRunner(Runner):
         """Run the program on a frame of 14 bytes to about 3,500."""
         attributes = self._call(frame, context.to_xdp_bytes(len(frame)), repeat)
         value = attributes.word(_RESULT)
-        return RunResult(value, value == XDP_PASS, attributes.word(_DURATION))
+        return RunResult(value, value == XDP_PASS, attributes.word(_DURATION), self._left(attributes))

@@ -55,7 +55,7 @@ TC = Unit(
     type=ProgramType.TC,
     prefix="ms_",
     entries=("ingress", "egress", "ingress_l3", "egress_l3"),
-    jumps=("cold",),
+    jumps=("cold", "quote", "answer", "question"),
     tools=("probe", "clock"),
 )
 XDP = Unit(
@@ -63,5 +63,5 @@ XDP = Unit(
     type=ProgramType.XDP,
     prefix="ms_xdp_",
     entries=("ingress", "ingress_l3"),
-    jumps=("cold",),
+    jumps=("cold", "quote", "answer"),
 )

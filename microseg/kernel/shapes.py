@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from microseg import abi, abi_flow, abi_outcome, abi_session
+from microseg import abi, abi_flow, abi_outcome, abi_session, abi_settings
 from microseg.abi import PolicyMap
 from microseg.kernel.bpf import MapInfo, MapType
 
@@ -19,6 +19,9 @@ _MMAPABLE = 1 << 10
 
 EVENT_BUFFER_BYTES = 1 << 20
 """Ring buffer of flow_events: a power of two and a multiple of the page size."""
+
+FRAGMENTS = 4096
+"""Packets of each family whose later fragments may follow."""
 
 OPENING_SHARE = 4
 """One opening session is kept for so many sessions."""
@@ -57,11 +60,17 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
     return _policy_shapes(sizing) | {
         "slot_config": MapShape(MapType.ARRAY, 4, abi.SLOT_CONFIG_SIZE, abi.SLOTS),
         "policy_root": MapShape(MapType.ARRAY, 4, abi.ROOT_SIZE, 1, _MMAPABLE),
-        "config": MapShape(MapType.ARRAY, 4, abi_flow.SETTINGS_SIZE, 1),
+        "config": MapShape(MapType.ARRAY, 4, abi_settings.SETTINGS_SIZE, 1),
         "session4": MapShape(MapType.LRU_HASH, key4, session_size, session),
         "session6": MapShape(MapType.LRU_HASH, key6, session_size, session),
         "opening4": MapShape(MapType.LRU_HASH, key4, session_size, opening),
         "opening6": MapShape(MapType.LRU_HASH, key6, session_size, opening),
+        "fragment4": MapShape(
+            MapType.LRU_HASH, abi_session.FRAGMENT_KEY4_SIZE, abi_session.FRAGMENT_SIZE, FRAGMENTS
+        ),
+        "fragment6": MapShape(
+            MapType.LRU_HASH, abi_session.FRAGMENT_KEY6_SIZE, abi_session.FRAGMENT_SIZE, FRAGMENTS
+        ),
         "stats": MapShape(MapType.PERCPU_ARRAY, 4, abi_flow.STATS_SIZE, 1),
         "rule_counters": MapShape(
             MapType.PERCPU_HASH, 4, abi_flow.RULE_COUNT_SIZE, sizing.rule_counters, _NO_PREALLOC
@@ -86,5 +95,5 @@ def c_constants(shapes: Mapping[str, MapShape]) -> dict[str, int]:
         for name, shape in shapes.items()
         if not name.endswith("_b")
     }
-    modules = (abi, abi_flow, abi_outcome, abi_session)
+    modules = (abi, abi_flow, abi_outcome, abi_session, abi_settings)
     return {name: value for module in modules for name, value in module.c_constants().items()} | capacities

@@ -8,16 +8,19 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Frame
 
 from microseg import abi
 from microseg.abi import PolicyMap, Root
-from microseg.abi_flow import Direction, Event, Settings, Stats
+from microseg.abi_flow import Direction, Event, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
+from microseg.abi_settings import Settings
 from microseg.compiler.ids import assign, rule_names
 from microseg.compiler.lower import lower
 from microseg.kernel.dataplane import PinnedDataPlane
@@ -30,7 +33,8 @@ from microseg.reconcile.dataplane import Hook
 from microseg.source import Span
 
 SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
-MANY_EVENTS = 1_000_000
+FRAGMENT_MAPS = ("fragment4", "fragment6")
+MANY = 1_000_000
 NOWHERE = Span("lab.mseg", 1, 1, 1, 2)
 ANY = "0.0.0.0/0"
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
@@ -38,10 +42,11 @@ PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132, "icmp": 1, "icmpv6": 58}
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a packet."""
+    """What became of a packet; `answer` is the frame that goes back, if any."""
 
     outcome: Outcome
     passed: bool
+    answer: bytes | None = None
 
 
 def service(text: str) -> NamedService:
@@ -90,14 +95,19 @@ class Laboratory:
     def clear(self) -> None:
         """Forget sessions and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
-        for name in SESSION_MAPS:
-            sessions = self.plane.map(name)
-            sessions.delete_many(list(sessions.entries()))
-        self.plane.write_settings(Settings(hz=self.plane.read_settings().hz, events_per_s=MANY_EVENTS))
+        for name in (*SESSION_MAPS, *FRAGMENT_MAPS):
+            remembered = self.plane.map(name)
+            remembered.delete_many(list(remembered.entries()))
+        settings = Settings(hz=self.plane.read_settings().hz, events_per_s=MANY, answers_per_s=MANY)
+        self.plane.write_settings(settings)
         self.events()
 
     def close(self) -> None:
         self.plane.write_root(Root())
+
+    def set(self, **settings: Any) -> None:
+        """Change some of the settings."""
+        self.plane.write_settings(replace(self.plane.read_settings(), **settings))
 
     def enforce(
         self, *rules: Rule, default: str = "deny", mode: Mode = Mode.ENFORCE, log: bool = False
@@ -154,7 +164,7 @@ class Laboratory:
         assert sum(moved.values()) == 1, f"counted as {moved}"
         (outcome,) = moved
         assert outcome.passes == result.passed, outcome
-        return Sent(outcome, result.passed)
+        return Sent(outcome, result.passed, result.frame if result.answered else None)
 
     def outcome(self, frame: Frame | bytes, direction: Direction = Direction.INGRESS) -> Outcome:
         return self.send(frame, direction).outcome
@@ -189,14 +199,25 @@ class Laboratory:
             assert self.send(frame).passed
 
 
+def link() -> Frame:
+    """Return an Ethernet header that is addressed to the device of PROG_TEST_RUN, which is lo."""
+    return Ether(src="02:00:00:00:00:01", dst="00:00:00:00:00:00")
+
+
 def tcp(  # noqa: PLR0917  # the order of a tcpdump line
     src: str, dst: str, sport: int, dport: int, flags: str = "S", payload: bytes = b""
 ) -> Frame:
-    return Ether() / IP(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / payload
+    return link() / IP(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / payload
+
+
+def tcp6(  # noqa: PLR0917  # likewise
+    src: str, dst: str, sport: int, dport: int, flags: str = "S", payload: bytes = b""
+) -> Frame:
+    return link() / IPv6(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / payload
 
 
 def udp(src: str, dst: str, sport: int, dport: int, payload: bytes = b"x") -> Frame:
-    return Ether() / IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / payload
+    return link() / IP(src=src, dst=dst) / UDP(sport=sport, dport=dport) / payload
 
 
 def run(*arguments: str | Sequence[str]) -> str:

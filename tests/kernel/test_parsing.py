@@ -74,8 +74,8 @@ PASSING: dict[str, Frame | bytes] = {
     "destination options": Ether() / v6() / IPv6ExtHdrDestOpt(options=[PadN()]) / TCP80,
     "authentication header": Ether() / v6() / AH(nh=6, payloadlen=4, icv=b"x" * 12) / TCP80,
     "atomic fragment": Ether() / v6() / IPv6ExtHdrFragment(offset=0, m=0) / TCP80,
-    "first fragment": Ether() / v6() / IPv6ExtHdrFragment(offset=0, m=1) / TCP80,
-    "first fragment, IPv4": Ether() / v4(flags="MF") / TCP80,
+    "first fragment": Ether() / v6() / IPv6ExtHdrFragment(offset=0, m=1) / TCP80 / b"1234",
+    "first fragment, IPv4": Ether() / v4(flags="MF") / TCP80 / b"1234",
     "three extension headers": Ether()
     / v6()
     / IPv6ExtHdrDestOpt()

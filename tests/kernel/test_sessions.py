@@ -9,7 +9,6 @@ from kernel.laboratory import ANY, Laboratory, allow, deny, tcp, udp
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
-from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.packet import Packet as Frame
 
 from microseg.abi_flow import Direction
@@ -226,15 +225,8 @@ def test_other_icmp_is_judged_by_itself(lab: Laboratory) -> None:
     timestamp = Ether() / IP(src=CLIENT, dst=SERVER) / ICMP(type=13)
     assert lab.outcome(timestamp) is Outcome.PASS_STATELESS
     assert lab.sessions() == []
-    assert lab.outcome(Ether() / IP(src=CLIENT, dst=SERVER) / ICMP(type=3, code=4)) is Outcome.DROP_DEFAULT
-
-
-def test_sctp_has_ports(lab: Laboratory) -> None:
-    lab.enforce(allow(WEB, APP, "sctp/3868"))
-    init = IP(src=CLIENT, dst=SERVER) / SCTP(sport=5000, dport=3868) / SCTPChunkInit()
-    assert lab.outcome(Ether() / init) is Outcome.PASS_NEW
-    answer = IP(src=SERVER, dst=CLIENT) / SCTP(sport=3868, dport=5000) / SCTPChunkInit()
-    assert lab.outcome(Ether() / answer) is Outcome.PASS_SESSION
+    redirect = Ether() / IP(src=CLIENT, dst=SERVER) / ICMP(type=5, code=1)
+    assert lab.outcome(redirect) is Outcome.DROP_DEFAULT
 
 
 def test_protocol_without_ports_has_a_session_of_its_own(lab: Laboratory) -> None:
