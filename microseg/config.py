@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.output.severities import Severities
 from microseg.reconcile.dataplane import Hook, Sizing
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path("/etc/microseg/microseg.toml")
 FILE_VARIABLE = "MICROSEG_CONFIG"
 SIZING_TABLE = "maps"
+LINT_TABLE = "lint"
 LARGEST_MAP = 1 << 24
 
 Value: TypeAlias = Any
@@ -51,6 +53,7 @@ class Settings:
         lock_timeout_s: how long to wait for another writer.
         adopt_s: for how long after attaching TCP connections in progress are adopted.
         sizing: capacities of the kernel's maps.
+        severities: how lint takes its findings.
 
     """
 
@@ -63,6 +66,7 @@ class Settings:
     lock_timeout_s: float = 0.0
     adopt_s: float = 300.0
     sizing: Sizing = field(default_factory=Sizing)
+    severities: Severities = field(default_factory=Severities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Pat
         if candidates:
             values[setting.name] = _read(setting, *candidates[0])
     sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
-    return Settings(**values, sizing=sizing)
+    severities = _severities(written.values.get(LINT_TABLE, {}), written.path)
+    return Settings(**values, sizing=sizing, severities=severities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +215,7 @@ def _written(environment: Mapping[str, str], file: Path | None) -> _Written:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    _check_names(values, [*(setting.name for setting in SETTINGS), SIZING_TABLE], str(path))
+    _check_names(values, [*(setting.name for setting in SETTINGS), SIZING_TABLE, LINT_TABLE], str(path))
     return _Written(path, values)
 
 
@@ -224,6 +229,15 @@ def _sizing(table: Value, path: Path) -> Sizing:
                 f"{path}: [{SIZING_TABLE}] {name}: {value!r} is not a number of entries, 1 .. {LARGEST_MAP}"
             )
     return Sizing(**table)
+
+
+def _severities(table: Value, path: Path) -> Severities:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {LINT_TABLE} is not a table", advice=f"write [{LINT_TABLE}]")
+    try:
+        return Severities.read(table)
+    except ValueError as error:
+        raise ConfigError(f"{path}: [{LINT_TABLE}] {error}", advice="microseg explain lists them") from error
 
 
 def _check_names(table: Mapping[str, Value], known: list[str], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,8 +46,9 @@ def command(
     given = policy_input.files(folder)
     fixed = _fix(folder, given) if fix else ()
     compilation = given.examine(audit=False).compilation
+    found = settings.severities.weigh(compilation.diagnostics)
+    compilation = replace(compilation, diagnostics=found)
     files = len(given.tree.policy_paths())
-    found = compilation.diagnostics
     match output_format:
         case "json":
             terminal.dump(report_of_lint(found, files=files, fixed=fixed))

@@ -62,7 +62,7 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    assert {setting.name for setting in SETTINGS} | {"sizing"} == {each.name for each in fields(Settings)}
+    assert {setting.name for setting in SETTINGS} | {"sizing", "severities"} == {each.name for each in fields(Settings)}
 
 
 def test_paths_in_the_file_start_where_the_file_is_and_others_do_not(tmp_path: Path) -> None:

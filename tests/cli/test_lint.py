@@ -120,3 +120,17 @@ def test_fixing_leaves_the_rest_to_people(session: Session) -> None:
     session.write(BROKEN + "group unused = 10.9.9.9\n")
     session.expect(1, "lint", "--fix")
     assert (session.policies / "shop.mseg").read_text() == BROKEN + "group unused = 10.9.9.9\n"
+
+
+def test_severities_by_code(session: Session) -> None:
+    session.write(SHOP + "group unused = 10.9.9.9\n")
+    settings = session.settings.read_text()
+    session.settings.write_text(settings + '[lint]\nMS306 = "error"\n')
+    assert "error[MS306]" in session.expect(1, "lint")
+    session.settings.write_text(settings + '[lint]\nMS306 = "off"\n')
+    assert "nothing to remark" in session.expect(0, "lint", "--deny-warnings")
+    session.settings.write_text(settings + '[lint]\nMS202 = "off"\n')
+    assert "stays one" in session.type("lint").stderr
+    session.expect(64, "lint")
+    session.settings.write_text(settings + "lint = 3\n")
+    session.expect(64, "lint")
