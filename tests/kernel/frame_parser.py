@@ -137,7 +137,8 @@ def read_frame(frame: bytes, *, big: bool = False, most_tags: int = MOST_TAGS) -
         inside = Reading(Shape.ARP if ethertype == ARP else Shape.OTHER)
     if tags > most_tags and inside.shape is not Shape.MALFORMED:
         return replace(inside, shape=Shape.TOO_MANY_TAGS, tags=tags)
-    return replace(inside, tags=tags)
+    odd = (*inside.odd, "VLAN tags") if tags > MOST_TAGS else inside.odd
+    return replace(inside, tags=tags, odd=odd)
 
 
 def read_ip(octets: bytes, version: int, *, big: bool = False, quote: bool = False) -> Reading:

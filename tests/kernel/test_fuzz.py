@@ -124,7 +124,7 @@ def ruleset_of(text: str) -> Ruleset:
 def test_no_frame_passes_that_the_evaluator_denies(lab: Laboratory) -> None:
     before = lab.stats()
     rng = Random("frames")
-    with silent_devices(lab.plane) as (tap, tun):
+    with silent_devices(lab.plane, lab.hook) as (tap, tun):
         fuzz = Fuzz(lab, rng, {TestRun(lab, rng): 0.8, InPieces(tap, rng): 0.15, Bare(tun): 0.05})
         fuzz.send(FRAMES)
     after = lab.stats()

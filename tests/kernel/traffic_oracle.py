@@ -71,7 +71,7 @@ class Oracle:
         """Say what must become of a frame."""
         match reading.shape:
             case Shape.ARP:
-                return Opinion(Judgement.MUST_PASS, "ARP")
+                return Opinion(Judgement.EITHER if reading.odd else Judgement.MUST_PASS, "ARP")
             case Shape.MALFORMED | Shape.OTHER | Shape.TOO_MANY_TAGS:
                 return Opinion(Judgement.MUST_DROP, reading.why or reading.shape.value)
             case Shape.LATER_FRAGMENT:
