@@ -30,7 +30,7 @@ class Idle(IntEnum):
 
 
 class Unasked(IntFlag):
-    """What passes without being judged. Everything else, and all of it that isn't set, is asked of the policy.
+    """What passes without being judged. Of everything else, and of what isn't set, the policy is asked.
 
     Without NEIGHBOUR a rule can still allow ICMPv6 types 133 to 137; nothing else can allow ARP.
     """

@@ -62,7 +62,8 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    assert {setting.name for setting in SETTINGS} | {"sizing", "severities"} == {each.name for each in fields(Settings)}
+    tables = {"sizing", "severities"}
+    assert {setting.name for setting in SETTINGS} | tables == {each.name for each in fields(Settings)}
 
 
 def test_paths_in_the_file_start_where_the_file_is_and_others_do_not(tmp_path: Path) -> None:
