@@ -14,8 +14,8 @@
 #define MS_ICMP_HEADER 8
 #define MS_QUOTED_TRANSPORT 8 /* what every error quotes (RFC 792) */
 
-/* Read ports or identifier into the key. Returns 1 when it names a session. */
-ms_inline int ms_quote_transport(ms_frame *frame, struct ms_packet *quoted, const struct ms_cursor *at)
+/* Read ports or identifier into the key; `end` is that of the quote. Returns 1 when it names a session. */
+ms_inline int ms_quote_transport(ms_frame *frame, struct ms_packet *quoted, const struct ms_cursor *at, __u32 end)
 {
 	__be16 words[MS_QUOTED_TRANSPORT / 2];
 
@@ -26,7 +26,7 @@ ms_inline int ms_quote_transport(ms_frame *frame, struct ms_packet *quoted, cons
 		quoted->key6.protocol = at->next;
 	if (!ms_transport_bytes(at->next))
 		return 1;
-	if (at->length < sizeof(words) || ms_frame_load(frame, at->offset, words, sizeof(words)))
+	if (at->offset + sizeof(words) > end || ms_frame_load(frame, at->offset, words, sizeof(words)))
 		return 0;
 	if (ms_is_icmp(quoted)) {
 		ms_parse_icmp(quoted, (const __u8 *)words);
@@ -45,11 +45,12 @@ ms_inline int ms_quote_returns4(const struct ms_packet *error, __be32 source)
 ms_inline int ms_quote_ipv4(ms_frame *frame, const struct ms_packet *error, struct ms_packet *quoted,
 			    struct ms_cursor *at)
 {
+	const __u32 end = at->offset + at->length;
 	struct iphdr ip;
 
 	if (at->length < sizeof(ip) || ms_frame_load(frame, at->offset, &ip, sizeof(ip)))
 		return 0;
-	if (ip.version != 4 || ip.ihl < 5 || at->length < ip.ihl * 4)
+	if (ip.version != 4 || ip.ihl < 5)
 		return 0;
 	if (ip.frag_off & bpf_htons(MS_IPV4_OFFSET) || !ms_quote_returns4(error, ip.saddr))
 		return 0;
@@ -59,9 +60,8 @@ ms_inline int ms_quote_ipv4(ms_frame *frame, const struct ms_packet *error, stru
 	quoted->key4.address[0] = quoted->reversed ? ip.daddr : ip.saddr;
 	quoted->key4.address[1] = quoted->reversed ? ip.saddr : ip.daddr;
 	at->offset += ip.ihl * 4;
-	at->length -= ip.ihl * 4;
 	at->next = ip.protocol;
-	return ms_quote_transport(frame, quoted, at);
+	return ms_quote_transport(frame, quoted, at, end);
 }
 
 ms_inline int ms_quote_returns6(const struct ms_packet *error, const __be32 *source)
@@ -74,6 +74,7 @@ ms_inline int ms_quote_returns6(const struct ms_packet *error, const __be32 *sou
 ms_inline int ms_quote_ipv6(ms_frame *frame, const struct ms_packet *error, struct ms_packet *quoted,
 			    struct ms_cursor *at)
 {
+	const __u32 end = at->offset + at->length;
 	__be32 ip[10]; /* version.., length.., source[4], destination[4] */
 
 	if (at->length < sizeof(ip) || ms_frame_load(frame, at->offset, ip, sizeof(ip)))
@@ -85,11 +86,11 @@ ms_inline int ms_quote_ipv6(ms_frame *frame, const struct ms_packet *error, stru
 	__builtin_memcpy(&quoted->key6.address[0], quoted->reversed ? ip + 6 : ip + 2, 16);
 	__builtin_memcpy(&quoted->key6.address[1], quoted->reversed ? ip + 2 : ip + 6, 16);
 	at->offset += sizeof(ip);
-	at->length -= sizeof(ip);
+	at->length = bpf_ntohl(ip[1]) >> 16; /* that of the whole packet, for fragments to be of a right length */
 	at->next = bpf_ntohl(ip[1]) >> 8;
 	if (ms_skip_extensions(frame, quoted, at) || quoted->kind == MS_KIND_FRAGMENT)
 		return 0;
-	return ms_quote_transport(frame, quoted, at);
+	return ms_quote_transport(frame, quoted, at, end);
 }
 
 /* The live session of the quoted packet, or nothing. */
