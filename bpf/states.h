@@ -78,11 +78,12 @@ ms_inline __u8 ms_revived(struct ms_session *session, const struct ms_packet *pa
 ms_inline __u8 ms_next_state(struct ms_session *session, const struct ms_packet *packet, __u32 opening)
 {
 	const __u32 from_server = ms_from_server(session, packet);
+	const int adopted = session->flags & MS_SESSION_ADOPTED;
 	__u8 state = session->state;
 
 	if (packet->signal & MS_SIGNAL_ABORT) {
 		/* Before the handshake, only what acknowledges the opening is an answer to it (RFC 9293 3.10.7.3). */
-		if (state == MS_STATE_OPENING && from_server && !(packet->signal & MS_SIGNAL_ACK))
+		if (state == MS_STATE_OPENING && from_server && !adopted && !(packet->signal & MS_SIGNAL_ACK))
 			return state;
 		session->flags |= from_server ? MS_SESSION_SERVER_ABORT : MS_SESSION_CLIENT_ABORT;
 		return MS_STATE_CLOSED;
@@ -92,7 +93,7 @@ ms_inline __u8 ms_next_state(struct ms_session *session, const struct ms_packet 
 	if (state == MS_STATE_CLOSED)
 		return state;
 	state = ms_opened(session, packet, state);
-	if (state == MS_STATE_OPENING && !(session->flags & MS_SESSION_ADOPTED))
+	if (state == MS_STATE_OPENING && !adopted)
 		return state;
 	if (packet->signal & MS_SIGNAL_CLOSE)
 		session->flags |= from_server ? MS_SESSION_SERVER_FIN : MS_SESSION_CLIENT_FIN;
