@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shutil
@@ -51,3 +52,12 @@ def test_a_planted_import_breaks_its_contract(tmp_path: Path, module: str, line:
 def test_the_tree_keeps_its_contracts() -> None:
     run = lint_imports(ROOT)
     assert run.returncode == 0, run.stdout
+
+
+def test_the_architecture_shows_the_same_layers() -> None:
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    layers = contracts["importlinter:contract:layers"]["layers"].split("\n")
+    _, _, section = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Layers\n")
+    shown = re.findall(r"^ {4}(\w+)", section, re.MULTILINE)
+    assert shown == [layer.split()[0] for layer in layers if layer]

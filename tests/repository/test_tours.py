@@ -92,7 +92,8 @@ def test_a_terminal_shows_what_the_document_shows(document: Path, tmp_path: Path
     assert len(printed) == len(steps), printed[-1:]
     for step, output in zip(steps, printed, strict=True):
         shown = "\n".join(steady(line) for line in output.strip("\n").splitlines())
-        assert pattern_of(step.output).fullmatch(shown), f"$ {step.command}\n{output}"
+        if not pattern_of(step.output).fullmatch(shown):
+            pytest.fail(f"{document}: $ {step.command}\n{output}\nbut it says\n{step.output}", pytrace=False)
 
 
 def test_the_readme_has_a_tour() -> None:
