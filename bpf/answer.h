@@ -98,7 +98,9 @@ ms_inline int ms_is_answerable(ms_frame *frame, const struct ms_scratch *scratch
 	const struct ms_packet *packet = &scratch->packet;
 	__u8 first;
 
-	if (packet->kind != MS_KIND_FLOW || packet->fragmented || packet->signal & MS_SIGNAL_ABORT)
+	if (scratch->related || packet->kind != MS_KIND_FLOW || packet->fragmented)
+		return 0;
+	if (packet->signal & MS_SIGNAL_ABORT)
 		return 0;
 	if (ms_is_echo_reply(packet) || !ms_is_one_host(packet, 0) || !ms_is_one_host(packet, 1))
 		return 0;
