@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh python   the virtual environment: enough to lint, check types and run the tests without a kernel
 #   scripts/setup.sh kernel   also bcc, kernel headers and iproute2, and bpffs mounted; needs root when something is missing
+#   scripts/setup.sh qemu     what runs other kernels
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,6 +16,7 @@ readonly SYSTEM_PYTHON=/usr/bin/python3 # bcc is importable from the distributio
 readonly BPFFS=/sys/fs/bpf
 readonly STAMP=.venv/.installed
 readonly PYTHON_PACKAGES=(ca-certificates git python3-venv)
+readonly QEMU_PACKAGES=(busybox-static debian-archive-keyring qemu-system-x86 util-linux xz-utils)
 readonly KERNEL_PACKAGES=(bpftool iproute2 iputils-ping kernel-headers python3-bpfcc)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -152,7 +154,10 @@ kernel)
     make_environment
     mount_bpffs
     ;;
+qemu)
+    install_packages "${QEMU_PACKAGES[@]}"
+    ;;
 *)
-    fail "usage: scripts/setup.sh python|kernel"
+    fail "usage: scripts/setup.sh python|kernel|qemu"
     ;;
 esac
