@@ -3,6 +3,7 @@
 PYTHON := .venv/bin/python
 JOBS ?= 2
 TESTS ?= tests
+KERNELS ?= bookworm trixie-backports
 CORPUS ?=
 C_FILES := $(wildcard bpf/*.c bpf/*.h)
 
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-all test-corpus lint types imports fmt clean python kernel root
+.PHONY: help setup demo test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,11 @@ test-all: kernel ## the long run: millions of random packets, every corpus at ha
 test-corpus: kernel ## filter sets from elsewhere against evaluator and kernel: CORPUS=folder (root)
 	@test -d "$(CORPUS)" || { echo "Say where the corpus is: make test-corpus CORPUS=../shared/corpus" >&2; exit 64; }
 	@MICROSEG_CORPUS="$(abspath $(CORPUS))" $(PYTEST) --timeout=3600 tests/corpus
+
+test-kernels: TESTS = tests/kernel
+test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS="bookworm trixie" (root, an hour each)
+	@scripts/setup.sh qemu
+	@$(PYTHON) -m tests.kernels $(KERNELS) --pytest $(TESTS)
 
 lint: python ## ruff and clang-format, nothing changed
 	@$(PYTHON) -m ruff check .
