@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
     "fmt": "Put policy files into their one format.",
     "lint": "Check the policy and show everything that is wrong with it.",
+    "lsp": "Speak the Language Server Protocol, for editors.",
     "observe": "Show denied and logged packets as they come, until interrupted.",
     "plan": "Show what an apply would change, and change nothing.",
     "rollback": "Put the previous generation in force again, at once.",

@@ -25,7 +25,7 @@ from microseg.lang import cache as disk
 from microseg.lang.ast import Word
 from microseg.lang.build import TreeBuilder
 from microseg.lang.recovery import Recovery
-from microseg.lang.vocabulary import END
+from microseg.lang.vocabulary import END, STATEMENT_STARTS
 from microseg.source import Span
 
 if TYPE_CHECKING:
@@ -70,6 +70,25 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
     # A statement whose first line had an error was given the empty name to go on with.
     statements = tuple(each for each in stack.result() if isinstance(each, ast.Default) or each.name.text)
     return ast.File(path, statements, tuple(comments), tuple(recovery.broken)), recovery.diagnostics
+
+
+def acceptable_behind(text: str) -> frozenset[str]:
+    """Return the terminals that could go on behind a text; none inside a comment or an open quote.
+
+    After a syntax error these are the words that start a statement, until one of them was found.
+    """
+    interactive = _tables().parse_interactive(text)
+    stack = _Stack(interactive.parser_state.parse_conf)
+    recovery = Recovery("", stack)
+    comments: list[ast.Comment] = []
+    tokens: Iterator[Token] = interactive.lexer_thread.lex(None)  # type: ignore[no-untyped-call]
+    last = ""
+    for last, word in _words(tokens, "", comments):
+        recovery.take(last, word)
+    line = text[text.rfind("\n") + 1 :]
+    if last == "UNTERMINATED" or (comments and line and line.rstrip().endswith(comments[-1].text)):
+        return frozenset()
+    return STATEMENT_STARTS if recovery.is_lost else stack.acceptable()
 
 
 class _Stack:

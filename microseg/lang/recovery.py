@@ -71,6 +71,11 @@ class Recovery:
         self._block: int | None = None  # where on the stack the block is open that we got lost in
         self._given_up = False
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the words are being left out, after an error."""
+        return self._lost or self._given_up
+
     def take(self, terminal: str, word: Word) -> None:
         """Take the next word of the file."""
         if self._given_up:

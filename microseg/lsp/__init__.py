@@ -1,0 +1,1 @@
+"""The language server: what the command line knows, while one types. Needs pygls (`microseg[lsp]`)."""
