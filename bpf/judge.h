@@ -251,8 +251,8 @@ ms_inline int ms_rest_of_error(ms_frame *frame)
 }
 
 /*
- * A question of user space, judged by the policy alone: outcome (0: judged), rule, verdict | flags << 8, precedence,
- * probes | nonce << 16.
+ * A question of user space, judged by the policy alone: outcome (0: judged) | protocol << 8 | destination port << 16,
+ * rule, verdict | flags << 8 | source port << 16, precedence, probes | nonce << 16. Ports as in struct ms_question.
  */
 ms_inline int ms_rest_of_question(ms_frame *frame)
 {
@@ -268,9 +268,9 @@ ms_inline int ms_rest_of_question(ms_frame *frame)
 	ms_ask(rest, rest->packet.reversed);
 	if (!rest->outcome)
 		rest->outcome = ms_judge(rest);
-	word[0] = rest->outcome;
+	word[0] = rest->outcome | rest->packet.protocol << 8 | (__u32)rest->question.destination_port << 16;
 	word[1] = rest->search.rule;
-	word[2] = rest->search.verdict | rest->search.flags << 8;
+	word[2] = rest->search.verdict | rest->search.flags << 8 | (__u32)rest->question.source_port << 16;
 	word[3] = rest->search.precedence;
 	word[4] = (rest->search.probes & 0xffff) | rest->now << 16;
 	ms_frame_answer(frame, word);

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from microseg.compiler.image import Image, PolicyEntry
+    from microseg.policy.addresses import IPAddress
 
 IMAGE_FORMAT = 1
 """Version of the entries' layout; goes into the digest."""
@@ -245,6 +246,13 @@ def service_key(axis: Axis, prefix: Prefix) -> bytes:
     """Return the map key of a prefix of protocol << 16 | port (24 bits)."""
     protocol, port = prefix.number >> 16, prefix.number & 0xFFFF
     return _SERVICE_KEY.pack(8 + prefix.bits, axis, protocol, port.to_bytes(2, "big"))
+
+
+def address_key(address: IPAddress) -> tuple[PolicyMap, bytes]:
+    """Return the map that knows the address, and the key to look it up by (all its bits)."""
+    if address.version == 4:
+        return PolicyMap.IPCACHE4, _IPCACHE4_KEY.pack(32, address.packed)
+    return PolicyMap.IPCACHE6, _IPCACHE6_KEY.pack(128, address.packed)
 
 
 def decode_policy_value(value: bytes) -> tuple[int, int, int, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
+from microseg.abi import EntryFlag
 from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
@@ -28,6 +29,7 @@ _ZERO = bytes(4)
 _SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
 _ASK_AGAIN = 20
 _NOT_JUDGED = 0
+NO_PRECEDENCE = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,23 @@ class Answer:
         verdict: of the policy, when judged.
         rule: id of the rule that decided; 0: the default.
         log: the rule asks for events.
-        precedence: of the deciding entry; lowest wins.
+        precedence: of the deciding entry; lowest wins. NO_PRECEDENCE: the default decides.
         probes: probes of the policy map it took.
+        protocol: IP protocol number, as it was parsed.
+        port: destination port; type << 8 | code for ICMP.
+        source_port: 0 for ICMP.
 
     """
 
     outcome: Outcome | None
     verdict: Verdict | None
-    rule: int
-    log: bool
-    precedence: int
-    probes: int
+    rule: int = 0
+    log: bool = False
+    precedence: int = 0
+    probes: int = 0
+    protocol: int = 0
+    port: int = 0
+    source_port: int = 0
 
 
 class Flows:
@@ -101,13 +109,12 @@ class Flows:
         for _ in range(_ASK_AGAIN):
             nonce = next(self._nonces) & 0xFFFF
             result = runner.run(frame, FrameContext(mark=generation, priority=nonce))
-            outcome, rule, verdict, precedence, probes = result.cb
             if result.value == DROP:
                 raise KernelError(
                     "the kernel lost the question about a packet: programs of two loads are mixed"
                 )
-            if probes >> 16 == nonce:
-                return _answer(outcome, rule, verdict, precedence, probes & 0xFFFF)
+            if result.cb[4] >> 16 == nonce:
+                return _answer(*result.cb)
         raise KernelError("the kernel lost the question about a packet again and again", advice="try again")
 
     def run(
@@ -130,7 +137,19 @@ class Flows:
         return self._runners[name][1]
 
 
-def _answer(outcome: int, rule: int, verdict: int, precedence: int, probes: int) -> Answer:
+def _answer(what: int, rule: int, verdict: int, precedence: int, probes: int) -> Answer:
+    """Take the words apart; see ms_rest_of_question in bpf/judge.h."""
+    outcome, protocol, port = what & 0xFF, what >> 8 & 0xFF, what >> 16
     if outcome != _NOT_JUDGED:
-        return Answer(Outcome(outcome), None, 0, log=False, precedence=0, probes=0)
-    return Answer(None, Verdict(verdict & 0xFF), rule, bool(verdict >> 8 & 1), precedence, probes)
+        return Answer(Outcome(outcome), None)
+    return Answer(
+        outcome=None,
+        verdict=Verdict(verdict & 0xFF),
+        rule=rule,
+        log=bool(verdict >> 8 & EntryFlag.LOG),
+        precedence=precedence,
+        probes=probes & 0xFFFF,
+        protocol=protocol,
+        port=port,
+        source_port=verdict >> 16,
+    )
