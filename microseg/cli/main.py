@@ -29,6 +29,7 @@ COMMANDS = {
     "rollback": "Put the previous generation in force again, at once.",
     "status": "Show what is in force, where, and since when.",
     "test": "Prove the policy's own tests.",
+    "trace": "Show what becomes of one packet and why, by policy and kernel side by side.",
 }
 """Every command is `command` in the module microseg.cli.NAME; this is its help in one line."""
 

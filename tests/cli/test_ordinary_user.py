@@ -87,6 +87,7 @@ def test_the_stand_ins_stand_in(poor: Path) -> None:
         ["plan", "--against", "HEAD", "--detailed-exitcode"],
         ["plan", "--rev", "HEAD", "--against", "HEAD", "--format", "json"],
         ["explain", "MS301"],
+        ["trace", "--no-kernel", "10.1.1.5 -> 10.1.3.10 : tcp/5432"],
         ["--help"],
     ],
     ids=" ".join,
