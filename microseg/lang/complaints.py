@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from microseg.diagnostics import Code, Diagnostic, Label
 from microseg.lang import vocabulary as words
+from microseg.lang.ast import Kind
 
 if TYPE_CHECKING:
-    from microseg.lang.ast import Kind, Word
+    from microseg.lang.ast import Word
     from microseg.source import Span
 
 _FOREIGN_HELP = {
@@ -41,6 +43,19 @@ _ADVICE: tuple[tuple[frozenset[str], str, str, str], ...] = (
     (frozenset({"NAME", "ANY"}), "COLON", "", "services stand behind a colon: `: {text}`"),
     (words.ADDRESSES, "COMMA", "", "put a `,` between the members of a list"),
 )
+_STATEMENT_FORMS = (
+    "the statements are `group NAME = ADDRESSES`, `service NAME = SERVICES`, `policy NAME { RULES }`, "
+    '`default deny`, `protect NAME from ADDRESSES : SERVICES` and `test "NAME" { EXPECTATIONS }`'
+)
+_FORMS: defaultdict[Kind | None, str] = defaultdict(
+    lambda: _STATEMENT_FORMS,
+    {
+        Kind.POLICY: "a rule is written `allow SRC -> DST : SERVICES`, with `deny` or `reject` for `allow`",
+        Kind.TEST: "an expectation is written `expect allow SRC -> DST : SERVICES`",
+    },
+)
+"""What to say when nothing more exact is known: how the things of a block are written."""
+
 _OPERATOR_WORDS = {"and": "&", "or": "|", "except": "-", "minus": "-", "without": "-"}
 _BEGINNINGS = words.STATEMENT_STARTS | {"RBRACE", "LBRACE", words.END}
 _BEHIND_SETS = (
@@ -197,7 +212,7 @@ def _place(found: Lexeme, context: Context) -> Span:
 
 
 def _advice(found: Lexeme, context: Context) -> str:
-    return _misplaced(found, context) or _instead(found, context.acceptable)
+    return _misplaced(found, context) or _instead(found, context.acceptable) or _FORMS[context.block]
 
 
 def _misplaced(found: Lexeme, context: Context) -> str:
