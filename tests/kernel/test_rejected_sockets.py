@@ -1,0 +1,137 @@
+"""What a socket notices when its traffic is rejected: ECONNREFUSED at once, on either side of the filter."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from kernel.laboratory import ANY, Laboratory, allow, reject, run
+from kernel.live_network import Host, TwoHosts, received, two_hosts
+
+from microseg.abi_outcome import Outcome
+from microseg.abi_settings import ANSWER_MARK
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.tcx import tcx_supported
+from microseg.reconcile.dataplane import Attachment, Hook
+
+pytestmark = pytest.mark.only_tc  # attaches by itself
+HOOKS = [
+    pytest.param(Hook.TCX, marks=pytest.mark.skipif(not tcx_supported(), reason="kernel without TCX")),
+    Hook.CLSACT,
+]
+Ask = Callable[[TwoHosts, str, socket.AddressFamily], tuple[int, float]]
+FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
+ANY6 = "::/0"
+PORT = 7777
+AT_ONCE_S = 1.0
+"""Far less than a lost SYN or an unanswered datagram would take to be noticed."""
+
+
+@pytest.fixture(params=HOOKS)
+def hosts(plane: PinnedDataPlane, namespace: None, request: pytest.FixtureRequest) -> Iterator[TwoHosts]:  # noqa: ARG001
+    """Two hosts, the near one under the filter."""
+    with two_hosts() as made:
+        for family in FAMILIES.values():
+            error_of_connect(made, "near", family)  # they find each other, which takes up to a second
+        plane.attach([Attachment(made.near.device, request.param)])
+        yield made
+        plane.detach([made.near.device])
+
+
+@contextmanager
+def at(hosts: TwoHosts, side: str) -> Iterator[Host]:
+    """Have the sockets made meanwhile belong to one host; yields the other one."""
+    with ExitStack() as stack:
+        if side == "far":
+            stack.enter_context(hosts.at_far())
+        yield hosts.near if side == "far" else hosts.far
+
+
+def address_of(host: Host, family: socket.AddressFamily) -> str:
+    return host.address if family == socket.AF_INET else host.address6
+
+
+def error_of_connect(hosts: TwoHosts, side: str, family: socket.AddressFamily) -> tuple[int, float]:
+    """Return the errno of a connection attempt from one side, and after how many seconds it came."""
+    with at(hosts, side) as other, socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(5)
+        began = time.monotonic()
+        try:
+            client.connect((address_of(other, family), PORT))
+        except TimeoutError:
+            return errno.ETIMEDOUT, time.monotonic() - began
+        except OSError as error:
+            return error.errno or 0, time.monotonic() - began
+    return 0, time.monotonic() - began
+
+
+def error_of_datagram(hosts: TwoHosts, side: str, family: socket.AddressFamily) -> tuple[int, float]:
+    with at(hosts, side) as other, socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        began = time.monotonic()
+        client.connect((address_of(other, family), PORT))
+        client.send(b"?")
+        try:
+            client.recv(10)
+        except TimeoutError:
+            return errno.ETIMEDOUT, time.monotonic() - began
+        except OSError as error:
+            return error.errno or 0, time.monotonic() - began
+    return 0, time.monotonic() - began
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("side", ["near", "far"])
+@pytest.mark.parametrize("ask", [error_of_connect, error_of_datagram], ids=["tcp", "udp"])
+def test_rejected_socket_is_told_at_once(
+    lab: Laboratory, hosts: TwoHosts, ask: Ask, side: str, family: str
+) -> None:
+    lab.enforce(reject(ANY, ANY, "tcp"), reject(ANY, ANY, "udp"), reject(ANY6, ANY6), default="deny")
+    before = lab.stats()
+    number, seconds = ask(hosts, side, FAMILIES[family])
+    after = lab.stats()
+    assert errno.errorcode.get(number) == "ECONNREFUSED"
+    assert seconds < AT_ONCE_S
+    assert after.answers_sent - before.answers_sent >= 1
+    passed = after.outcomes[Outcome.PASS_ANSWER] - before.outcomes[Outcome.PASS_ANSWER]
+    assert passed == after.answers_sent - before.answers_sent, (
+        "every answer meets the other direction's program"
+    )
+    assert lab.sessions() == []
+
+
+def test_denied_socket_is_told_nothing(lab: Laboratory, hosts: TwoHosts) -> None:
+    lab.enforce()
+    with at(hosts, "near") as other, socket.socket() as client:
+        client.settimeout(AT_ONCE_S)
+        with pytest.raises(TimeoutError):
+            client.connect((other.address, PORT))
+
+
+@pytest.mark.parametrize("side", ["near", "far"])
+def test_revoked_connection_ends_for_both_when_rejected(lab: Laboratory, hosts: TwoHosts, side: str) -> None:
+    lab.enforce(allow(ANY, ANY, "tcp"))
+    (connection,) = hosts.connect(1, [PORT])
+    connection.echo(b"hello")
+    lab.enforce(reject(ANY, ANY, "tcp"))
+    end = connection.server if side == "near" else connection.client
+    end.sendall(b"more")
+    with pytest.raises(ConnectionResetError):
+        received(end, 1)
+    connection.client.close()
+    connection.server.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answer_keeps_no_mark(lab: Laboratory, hosts: TwoHosts, family: str) -> None:
+    """A routing rule for marked packets must not see the one that answers carry from hook to hook."""
+    version = "-4" if family == "IPv4" else "-6"
+    run("ip", version, "rule", "add", "fwmark", str(ANSWER_MARK), "blackhole")
+    lab.enforce(reject(ANY, ANY), reject(ANY6, ANY6))
+    number, seconds = error_of_connect(hosts, "near", FAMILIES[family])
+    assert errno.errorcode.get(number) == "ECONNREFUSED"
+    assert seconds < AT_ONCE_S
