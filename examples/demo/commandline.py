@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +16,15 @@ from typing import TYPE_CHECKING
 from examples.demo.network import NODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from examples.demo.narration import Narrator
     from examples.demo.network import Network
 
 PROGRAM = Path(sys.executable).parent / "microseg"
 TIMEOUT_S = 120
-EVENTS_WITHIN_S = 1.0
-"""How long an event may take from the packet to the line."""
+EVENTS_WITHIN_S = 20.0
+"""How long events may take to be told; on a busy machine the observer takes a while to start."""
 
 SETTINGS = """\
 policy_dir = "{policy_dir}"
@@ -69,8 +70,8 @@ class Microseg:
         return run.stdout
 
     @contextmanager
-    def observing(self) -> Iterator[list[str]]:
-        """Watch events meanwhile; afterwards the list has the lines that came, and they are shown."""
+    def observing(self, enough: Callable[[Sequence[str]], bool]) -> Iterator[list[str]]:
+        """Watch events meanwhile and until there are enough; the list has the lines that came."""
         lines: list[str] = []
         self.narrator.command(["microseg", "observe"])
         observer = subprocess.Popen(
@@ -81,14 +82,18 @@ class Microseg:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        reader = threading.Thread(target=lines.extend, args=(observer.stdout or (),), daemon=True)
+        reader.start()
         try:
             yield lines
-            time.sleep(EVENTS_WITHIN_S)
+            deadline = time.monotonic() + EVENTS_WITHIN_S
+            while not enough(lines) and time.monotonic() < deadline:
+                time.sleep(0.05)
         finally:
             observer.send_signal(signal.SIGINT)
-            output, _ = observer.communicate(timeout=TIMEOUT_S)
-        lines += output.splitlines()
-        self.narrator.show(output)
+            observer.wait(TIMEOUT_S)
+            reader.join()
+        self.narrator.show("".join(lines))
 
     def remove(self) -> None:
         """End enforcement, quietly; for the end, however it comes."""

@@ -143,13 +143,19 @@ class Story:
 
     def observe(self, commit: str) -> None:
         """Show who decided about a packet: rule, file, line and commit."""
-        self.narrator.say("Whoever watches is told why, with file, line and commit:")
         place = f"{policies.DENIAL}@{commit}"
-        with self.microseg.observing() as lines:
+
+        def is_told(flow: Flow, lines: Sequence[str]) -> bool:
+            return any(place in line and flow.is_told_in(line) for line in lines)
+
+        def all_are_told(lines: Sequence[str]) -> bool:
+            return all(is_told(flow, lines) for flow in WEB_TO_DATABASE)
+
+        self.narrator.say("Whoever watches is told why, with file, line and commit:")
+        with self.microseg.observing(all_are_told) as lines:
             self.check(WEB_TO_DATABASE, answered=False)
         for flow in WEB_TO_DATABASE:
-            told = any(place in line and flow.is_told_in(line) for line in lines)
-            self.narrator.result(str(flow), f"reported at {place}", expected=told)
+            self.narrator.result(str(flow), f"reported at {place}", expected=is_told(flow, lines))
         self.narrator.pause()
 
     def commit(self, text: str, subject: str) -> None:
