@@ -9,21 +9,15 @@ import pytest
 from kernel.laboratory import ANY, Laboratory, allow, tcp, udp
 from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
-    ICMPv6MLQuery,
-    ICMPv6MLReport2,
-    ICMPv6ND_NA,
-    ICMPv6ND_NS,
-    ICMPv6ND_RA,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
     PadN,
-    RouterAlert,
 )
 from scapy.layers.ipsec import AH
-from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
+from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet as Frame
 from scapy.packet import Raw
 
@@ -174,33 +168,6 @@ def test_malformed_packet_is_dropped_with_its_reason(lab: Laboratory, name: str)
     (event,) = lab.events()
     assert (event.outcome, event.verdict, event.rule) == (expected, None, 0)
     assert lab.sessions() == []
-
-
-def test_arp_passes(lab: Laboratory) -> None:
-    assert lab.outcome(Ether() / ARP()) is Outcome.PASS_ARP
-
-
-NEIGHBOUR = {
-    "solicitation": ICMPv6ND_NS(tgt=SERVER6),
-    "advertisement": ICMPv6ND_NA(tgt=SERVER6),
-    "router advertisement": ICMPv6ND_RA(),
-}
-
-
-@pytest.mark.parametrize("name", NEIGHBOUR)
-def test_neighbour_discovery_passes_from_this_link_only(lab: Laboratory, name: str) -> None:
-    assert lab.outcome(Ether() / v6(hlim=255) / NEIGHBOUR[name]) is Outcome.PASS_NEIGHBOUR
-    assert lab.outcome(Ether() / v6(hlim=254) / NEIGHBOUR[name]) is Outcome.DROP_DEFAULT
-
-
-def test_multicast_listener_discovery_passes_from_this_link_only(lab: Laboratory) -> None:
-    alert = IPv6ExtHdrHopByHop(options=[RouterAlert()])
-    for message in (ICMPv6MLQuery(), ICMPv6MLReport2()):
-        link_local = IPv6(src="fe80::1", dst="ff02::16", hlim=1)
-        assert lab.outcome(Ether() / link_local / alert / message) is Outcome.PASS_MULTICAST_LISTENER
-        unspecified = IPv6(src="::", dst="ff02::16", hlim=1)
-        assert lab.outcome(Ether() / unspecified / alert / message) is Outcome.PASS_MULTICAST_LISTENER
-        assert lab.outcome(Ether() / v6(hlim=1) / alert / message) is Outcome.DROP_DEFAULT
 
 
 @pytest.mark.only_tc  # packets are put together behind XDP
