@@ -32,14 +32,14 @@ def test_captures_pass_only_as_allowed(lab: Laboratory) -> None:
         ruleset = ruleset_of(text)
         lab.plane.write_root(Root(lab.stage_ruleset(ruleset)))
         oracle, way, meter = Oracle(), TestRun(lab, Random(text)), OutcomeMeter(lab.plane)
-        oracle.enforce(ruleset)
+        oracle.enforce(ruleset, lab.plane.read_settings())
         for number, frame in enumerate(frames):
             arrival = way.send(frame)
             moved = meter.moved()
             if arrival is None:
                 assert not moved
                 continue
-            opinion = oracle.judge(arrival.reading)
+            opinion = oracle.judge(arrival.reading, arrival.direction)
             assert not complaint(arrival, opinion, moved), (number, frame.hex(), arrival, opinion, moved)
             (outcome,) = moved
             if outcome.passes:

@@ -32,12 +32,17 @@ HOP_BY_HOP, ICMP, TCP, UDP, ROUTING, FRAGMENT, AH, ICMPV6, OPTIONS, SCTP = (
     132,
 )
 EXTENSIONS = (HOP_BY_HOP, ROUTING, FRAGMENT, AH, OPTIONS)
-TRANSPORT_BYTES = {TCP: 20, UDP: 8, SCTP: 12, ICMP: 8, ICMPV6: 8}
+TRANSPORT_BYTES = {TCP: 20, UDP: 8, SCTP: 16, ICMP: 8, ICMPV6: 8}
+"""SCTP: the common header and the head of one chunk, without which there is no packet (RFC 9260 3)."""
+QUOTED_BYTES = 8
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 ECHO = {(4, ICMP, 8 << 8), (6, ICMPV6, 128 << 8)}
 ECHO_REPLY = {(4, ICMP, 0), (6, ICMPV6, 129 << 8)}
-ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMPV6: (1, 2, 3, 4)}
-"""ICMP messages that quote a packet: RFC 1122 3.2.2, RFC 4443 2.1."""
+ERRORS = {ICMP: (3, 11, 12), ICMPV6: (1, 2, 3, 4)}
+"""ICMP messages about a packet they quote (RFC 1122 3.2.2, RFC 4443 2.1), but neither redirects, which are
+advice, nor source quench, which is no more (RFC 6633)."""
+TCP_FLAGS = (SYN, SYN | ACK, ACK, FIN | ACK, RST, RST | ACK)
+"""What implementations send, of the flags that matter here."""
 
 
 class Shape(Enum):
@@ -70,11 +75,14 @@ class Reading:
         why: of a malformed one.
         odd: what a filter may refuse it for although it is well-formed.
         tags: VLAN tags.
+        ethertype: behind them, of what is neither IP nor ARP.
         packet: what policy judges.
         datagram: set for fragments, the first one (a PACKET) and later ones.
         fragment_offset: octets.
+        fragment_octets: how many of the whole packet's are in this fragment.
         hop_limit: IPv6 hop limit or IPv4 time to live.
         tcp_flags: 0 for other protocols.
+        chunk: type of SCTP's first one.
         identifier: of ICMP echo and its reply.
         quoted: of ICMP errors, as far as it can be read.
 
@@ -84,11 +92,14 @@ class Reading:
     why: str = ""
     odd: tuple[str, ...] = ()
     tags: int = 0
+    ethertype: int = 0
     packet: Packet | None = None
     datagram: Datagram | None = None
     fragment_offset: int = 0
+    fragment_octets: int = 0
     hop_limit: int = 0
     tcp_flags: int = 0
+    chunk: int | None = None
     identifier: int | None = None
     quoted: Reading | None = None
 
@@ -99,6 +110,7 @@ class Header:
 
     Attributes:
         payload: from the transport header to the end of the packet, or of what there is of it in a quote.
+        held: octets of a fragment.
         more: more fragments follow.
         quote: the packet may be cut, so lengths beyond its end are no lies.
 
@@ -112,6 +124,7 @@ class Header:
     odd: tuple[str, ...] = ()
     datagram: Datagram | None = None
     offset: int = 0
+    held: int = 0
     more: bool = False
     quote: bool = False
 
@@ -120,7 +133,7 @@ class MalformedError(Exception):
     """The frame breaks a rule; the argument says which."""
 
 
-def read_frame(frame: bytes, *, big: bool = False, most_tags: int = MOST_TAGS) -> Reading:
+def read_frame(frame: bytes, *, big: bool = False) -> Reading:
     """Read an Ethernet frame (IEEE 802.3, 802.1Q). big: a packet over 64 KiB may say length 0 (RFC 2675)."""
     if len(frame) < ETHERNET_HEADER:
         return Reading(Shape.MALFORMED, "shorter than an Ethernet header")
@@ -134,20 +147,19 @@ def read_frame(frame: bytes, *, big: bool = False, most_tags: int = MOST_TAGS) -
     if ethertype in (IPV4, IPV6):
         inside = read_ip(frame[at:], 4 if ethertype == IPV4 else 6, big=big)
     else:
-        inside = Reading(Shape.ARP if ethertype == ARP else Shape.OTHER)
-    if tags > most_tags and inside.shape is not Shape.MALFORMED:
+        inside = Reading(Shape.ARP if ethertype == ARP else Shape.OTHER, ethertype=ethertype)
+    if tags > MOST_TAGS and inside.shape is not Shape.MALFORMED:
         return replace(inside, shape=Shape.TOO_MANY_TAGS, tags=tags)
-    odd = (*inside.odd, "VLAN tags") if tags > MOST_TAGS else inside.odd
-    return replace(inside, tags=tags, odd=odd)
+    return replace(inside, tags=tags)
 
 
 def read_ip(octets: bytes, version: int, *, big: bool = False, quote: bool = False) -> Reading:
     """Read an IP packet, of the version that whoever carries it says."""
     try:
         header = (_ipv4 if version == 4 else _ipv6)(octets, big, quote)
-        if header.offset:
-            return _later_fragment(header)
-        return _transport(header)
+        if header.datagram and not quote:
+            _check_fragment(header)
+        return _later_fragment(header) if header.offset else _transport(header)
     except MalformedError as error:
         return Reading(Shape.MALFORMED, str(error))
 
@@ -167,7 +179,8 @@ def _ipv4(octets: bytes, big: bool, quote: bool) -> Header:  # noqa: FBT001
     offset, more = (fragment & 0x1FFF) * 8, bool(fragment & 0x2000)
     datagram = Datagram(src, dst, protocol, identification) if offset or more else None
     payload = octets[header_bytes:total]
-    return Header(src, dst, protocol, ttl, payload, (), datagram, offset, more, quote)
+    held = len(payload) if datagram else 0
+    return Header(src, dst, protocol, ttl, payload, (), datagram, offset, held, more, quote)
 
 
 def _ipv6(octets: bytes, big: bool, quote: bool) -> Header:  # noqa: FBT001
@@ -185,12 +198,14 @@ def _ipv6(octets: bytes, big: bool, quote: bool) -> Header:  # noqa: FBT001
 
 def _extensions(header: Header) -> Header:
     """RFC 8200 4, RFC 4302 2 (AH): walk the chain, which a first fragment has to hold whole (RFC 7112)."""
-    walked = 0
+    walked = fragments = 0
     while header.protocol in EXTENSIONS:
         octets, kind = header.payload, header.protocol
         _require(len(octets) >= 8, "cut in an extension header")
         size = {FRAGMENT: 8, AH: (octets[1] + 2) * 4}.get(kind, (octets[1] + 1) * 8)
         if kind == FRAGMENT:
+            fragments += 1
+            _require(fragments == 1, "a fragment of a fragment, which nobody can judge")
             header = _fragment_header(header)
             if header.offset:
                 return header
@@ -207,12 +222,18 @@ def _fragment_header(header: Header) -> Header:
     """RFC 8200 4.5; neither offset nor more: an atomic fragment, which is a whole packet (RFC 6946)."""
     following, fragment, identification = unpack_from("!BxHI", header.payload)
     offset, more = fragment & 0xFFF8, bool(fragment & 1)
-    if header.datagram:
-        header = replace(header, odd=(*header.odd, "a fragment of a fragment"))
     if not offset and not more:
         return header
     datagram = Datagram(header.src, header.dst, 0, identification)
-    return replace(header, datagram=datagram, offset=offset, more=more, protocol=following)
+    held = len(header.payload) - 8
+    return replace(header, datagram=datagram, offset=offset, held=held, more=more, protocol=following)
+
+
+def _check_fragment(header: Header) -> None:
+    """RFC 791 3.2, RFC 8200 4.5: units of 8 octets but in the last one, no packet above 65,535 octets."""
+    _require(header.held > 0, "a fragment of nothing")
+    _require(not header.more or header.held % 8 == 0, "a fragment that is no multiple of 8 octets")
+    _require(header.offset + header.held <= 0xFFFF, "a fragment beyond the longest packet")
 
 
 def _later_fragment(header: Header) -> Reading:
@@ -222,14 +243,17 @@ def _later_fragment(header: Header) -> Reading:
         packet=Packet(header.src, header.dst, header.protocol),
         datagram=header.datagram,
         fragment_offset=header.offset,
+        fragment_octets=header.held,
         hop_limit=header.hop_limit,
     )
 
 
 def _transport(header: Header) -> Reading:
     octets, protocol = header.payload, header.protocol
-    need = 8 if header.quote and protocol in TRANSPORT_BYTES else TRANSPORT_BYTES.get(protocol, 0)
-    _require(len(octets) >= need, "cut in the transport header")
+    need = TRANSPORT_BYTES.get(protocol, 0)
+    _require(
+        len(octets) >= (min(need, QUOTED_BYTES) if header.quote else need), "cut in the transport header"
+    )
     port = source_port = 0
     if protocol in (TCP, UDP, SCTP):
         source_port, port = unpack_from("!HH", octets)
@@ -240,17 +264,18 @@ def _transport(header: Header) -> Reading:
         odd=header.odd,
         packet=Packet(header.src, header.dst, protocol, port, source_port),
         datagram=header.datagram,
+        fragment_octets=header.held,
         hop_limit=header.hop_limit,
     )
-    match protocol:
-        case 6:
-            return reading if header.quote else _tcp(header, reading)
-        case 17:
-            return reading if header.quote else _udp(header, reading)
-        case 1 | 58:
-            return _icmp(header, reading)
-        case _:
-            return reading
+    if protocol in (ICMP, ICMPV6):
+        return _icmp(header, reading)
+    if header.quote:
+        return reading
+    if protocol == TCP:
+        return _tcp(header, reading)
+    if protocol == UDP:
+        return _udp(header, reading)
+    return replace(reading, chunk=octets[12]) if protocol == SCTP else reading
 
 
 def _tcp(header: Header, reading: Reading) -> Reading:
@@ -258,18 +283,18 @@ def _tcp(header: Header, reading: Reading) -> Reading:
     offset, flags = unpack_from("!12xBB", header.payload)
     _require((offset >> 4) * 4 >= 20, "TCP data offset below 5")
     _require((offset >> 4) * 4 <= len(header.payload), "TCP data offset beyond the packet")
-    contradicting = [both for both in (SYN | FIN, SYN | RST, FIN | RST) if flags & both == both]
-    silent = not flags & (SYN | RST | ACK)
-    odd = (*header.odd, "TCP flags") if contradicting or silent else header.odd
+    usual = flags & (FIN | SYN | RST | ACK) in TCP_FLAGS
+    odd = header.odd if usual else (*header.odd, "TCP flags")
     return replace(reading, tcp_flags=flags, odd=odd)
 
 
 def _udp(header: Header, reading: Reading) -> Reading:
     """RFC 768; the length is that of the whole datagram, which a fragment doesn't hold."""
     (length,) = unpack_from("!4xH", header.payload)
-    if header.more:
-        return reading if length >= 8 else replace(reading, odd=(*reading.odd, "UDP length of a fragment"))
     _require(length >= 8, "UDP length below its header")
+    if header.more:
+        whole = length <= len(header.payload)
+        return replace(reading, odd=(*reading.odd, "UDP length of a fragment")) if whole else reading
     _require(length <= len(header.payload), "UDP length beyond the packet")
     return reading
 

@@ -89,6 +89,7 @@ def ipv4() -> Iterator[Frame]:
     yield there() / ICMP(type=13)
     yield there() / IP(src=SERVER, dst=CLIENT) / UDP()
     yield there(proto=2) / bytes(8)
+    yield IP(src=CLIENT, dst="224.0.0.22", proto=2, ttl=1) / bytes(8)
     yield (
         IP(src="0.0.0.0", dst="255.255.255.255")
         / UDP(sport=68, dport=67)

@@ -34,13 +34,18 @@ MOST_PIECES = 12
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A frame that was sent: what it is where the program sees it, and whether it passed.
+    """A frame that was sent.
 
-    `passed` is None where only the counters can tell.
+    Attributes:
+        reading: what it is where the program sees it.
+        direction: which way.
+        passed: whether it did; None where only the counters can tell.
+
     """
 
     reading: Reading
-    passed: bool | None
+    direction: Direction
+    passed: bool | None = None
 
 
 class Way(Protocol):
@@ -72,7 +77,7 @@ class TestRun:
             if error.number != errno.EINVAL:
                 raise
             return None
-        return Arrival(read_frame(frame, big=big), result.passed)
+        return Arrival(read_frame(frame, big=big), direction, result.passed)
 
 
 class InPieces:
@@ -86,7 +91,7 @@ class InPieces:
         cuts = sorted({self._rng.randrange(1, len(frame)) for _ in range(self._rng.randrange(MOST_PIECES))})
         starts = [0, *(cut for cut in cuts if cut >= ETHERNET_HEADER)]
         pieces = [frame[start:end] for start, end in zip(starts, [*starts[1:], len(frame)], strict=True)]
-        return Arrival(read_frame(frame, most_tags=3), None) if _written(self._device, pieces) else None
+        return Arrival(read_frame(frame), Direction.INGRESS) if _written(self._device, pieces) else None
 
 
 class Bare:
@@ -101,7 +106,7 @@ class Bare:
             return None
         if not _written(self._device, [packet]):
             return None
-        return Arrival(read_ip(packet, 6 if packet[0] >> 4 == 6 else 4), None)
+        return Arrival(read_ip(packet, 6 if packet[0] >> 4 == 6 else 4), Direction.INGRESS)
 
 
 def _written(device: int, pieces: list[bytes]) -> bool:

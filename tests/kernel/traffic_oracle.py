@@ -17,23 +17,23 @@ from kernel.frame_parser import (
     ICMP,
     ICMPV6,
     RST,
+    SCTP,
     SYN,
     TCP,
     Datagram,
     Reading,
     Shape,
 )
+from kernel.traffic_exceptions import ethertype_passes, impossible_source, unasked
 
+from microseg.abi_flow import Direction
+from microseg.abi_settings import Option, Settings
 from microseg.policy.evaluate import evaluate_ordered
 from microseg.policy.packet import Packet
 from microseg.policy.rules import Ruleset
 
-NEIGHBOUR_DISCOVERY = range(133, 138)
-LISTENER_DISCOVERY = (130, 131, 132, 143)
-ERRORS_LET_THROUGH = {ICMP: (3, 11, 12), ICMPV6: (1, 2, 3, 4)}
-"""Errors that may pass for the packet they quote: not redirects, nor source quench (RFC 6633)."""
-TCP_HEADER_REST = 8
-"""A fragment that starts here rewrites TCP's flags (RFC 1858 3)."""
+INIT, HEARTBEAT = 1, 4
+"""Chunks that open an association, or another path of one (RFC 9260 5.1, 5.4)."""
 
 
 class Judgement(Enum):
@@ -60,69 +60,93 @@ class Oracle:
 
     def __init__(self) -> None:
         self._openers: dict[Flow, set[Packet]] = {}
-        self._firsts: set[Datagram] = set()
+        self._firsts: dict[Datagram, int] = {}
+        self._spoken: set[tuple[Flow, object, int]] = set()
 
-    def enforce(self, ruleset: Ruleset) -> None:
+    def enforce(self, ruleset: Ruleset, settings: Settings) -> None:
         """Judge by this policy from now on; fragments of before are not continued."""
         self._ruleset, self._ordered = ruleset, ruleset.ordered()
+        self._settings = settings
         self._firsts.clear()
 
-    def judge(self, reading: Reading) -> Opinion:
+    def judge(self, reading: Reading, direction: Direction) -> Opinion:
         """Say what must become of a frame."""
         match reading.shape:
-            case Shape.ARP:
-                return Opinion(Judgement.EITHER if reading.odd else Judgement.MUST_PASS, "ARP")
-            case Shape.MALFORMED | Shape.OTHER | Shape.TOO_MANY_TAGS:
+            case Shape.MALFORMED | Shape.TOO_MANY_TAGS:
                 return Opinion(Judgement.MUST_DROP, reading.why or reading.shape.value)
-            case Shape.LATER_FRAGMENT:
-                return self._judge_fragment(reading)
-            case Shape.PACKET:
-                return self._judge_packet(reading)
+            case Shape.OTHER:
+                passes = ethertype_passes(reading.ethertype, self._settings)
+                return Opinion(Judgement.MUST_PASS if passes else Judgement.MUST_DROP, "its ethertype")
+            case Shape.ARP | Shape.LATER_FRAGMENT | Shape.PACKET:
+                exception = unasked(reading, direction, self._settings)
+                if exception is None:
+                    return self._judge_asked(reading)
+                judgement = Judgement.EITHER if reading.odd else Judgement.MUST_PASS
+                return Opinion(judgement, f"passes unasked: {exception.name}")
 
     def passed(self, reading: Reading) -> None:
         """Remember that a frame passed which was allowed to."""
         if reading.shape is not Shape.PACKET:
             return
-        assert reading.packet is not None
+        packet, flow = reading.packet, flow_of(reading)
+        assert packet is not None
         if reading.datagram:
-            self._firsts.add(reading.datagram)
-        if self._allows(reading.packet) and opens_flow(reading):
-            self._openers.setdefault(flow_of(reading), set()).add(reading.packet)
+            self._firsts[reading.datagram] = reading.fragment_octets
+        if reading.quoted is not None:
+            return
+        if self._allows(packet) and opens_flow(reading):
+            self._openers.setdefault(flow, set()).add(packet)
+        if flow in self._openers:
+            self._spoken.add((flow, packet.src, packet.source_port))
+
+    def _judge_asked(self, reading: Reading) -> Opinion:
+        if reading.packet is None:
+            return Opinion(Judgement.MUST_DROP, "ARP is set to be refused")
+        if impossible_source(reading.packet.src):
+            return Opinion(Judgement.MUST_DROP, "an impossible source")
+        if reading.shape is Shape.LATER_FRAGMENT:
+            return self._judge_fragment(reading)
+        if reading.quoted is not None:
+            return self._judge_error(reading)
+        return self._judge_packet(reading)
 
     def _judge_fragment(self, reading: Reading) -> Opinion:
-        assert reading.packet is not None
+        assert reading.datagram is not None
         if reading.datagram not in self._firsts:
             return Opinion(Judgement.MUST_DROP, "a fragment whose first one did not pass")
-        if reading.packet.protocol == TCP and reading.fragment_offset <= TCP_HEADER_REST:
-            return Opinion(Judgement.MUST_DROP, "a fragment that rewrites the TCP header")
+        if reading.fragment_offset < self._firsts[reading.datagram]:
+            return Opinion(Judgement.MUST_DROP, "a fragment that overlaps the first one")
         return Opinion(Judgement.EITHER, "a fragment whose first one passed")
+
+    def _judge_error(self, reading: Reading) -> Opinion:
+        """An ICMP error belongs to the packet it quotes, whatever the policy says of ICMP."""
+        assert reading.packet is not None
+        if self._quotes_known_flow(reading):
+            return Opinion(Judgement.EITHER, "an error about a packet of a known flow")
+        if Option.JUDGE_ICMP_ERRORS in self._settings.options and self._allows(reading.packet):
+            return Opinion(Judgement.EITHER, "an error about anything, allowed by policy")
+        return Opinion(Judgement.MUST_DROP, "an error about no known flow")
 
     def _judge_packet(self, reading: Reading) -> Opinion:
         packet = reading.packet
         assert packet is not None
-        if is_link_local_duty(reading):
-            unusual = reading.odd or reading.datagram
-            return Opinion(Judgement.EITHER if unusual else Judgement.MUST_PASS, "neighbour discovery")
-        if self._is_known(reading):
+        if self._is_known(reading) and not (is_opening(reading) and not self._allows(packet)):
             return Opinion(Judgement.EITHER, "of a flow that was opened and still may be")
-        if packet.protocol == TCP and not is_opening(reading):
-            return Opinion(Judgement.MUST_DROP, "TCP in progress that nobody opened")
-        if self._allows(packet):
-            settled = not reading.odd and reading.quoted is None and flow_of(reading) not in self._openers
-            return Opinion(Judgement.MUST_PASS if settled else Judgement.EITHER, "allowed by policy")
-        if self._quotes_known_flow(reading):
-            return Opinion(Judgement.EITHER, "an error about a packet of a known flow")
-        return Opinion(Judgement.MUST_DROP, "denied by policy")
+        if not may_be_first(reading):
+            return Opinion(Judgement.MUST_DROP, "a connection in progress that nobody opened")
+        if not self._allows(packet):
+            return Opinion(Judgement.MUST_DROP, "denied by policy")
+        settled = not reading.odd and flow_of(reading) not in self._openers
+        return Opinion(Judgement.MUST_PASS if settled else Judgement.EITHER, "allowed by policy")
 
     def _quotes_known_flow(self, reading: Reading) -> bool:
-        """Say whether this is an error, to the sender of a packet in a flow that is allowed."""
+        """Say whether an error goes to the sender of a packet in a flow that is allowed."""
         quoted, packet = reading.quoted, reading.packet
         assert packet is not None
         if quoted is None or quoted.shape is not Shape.PACKET or quoted.packet is None:
             return False
-        if packet.port >> 8 not in ERRORS_LET_THROUGH[packet.protocol] or quoted.packet.src != packet.dst:
-            return False
-        return self._is_known(quoted)
+        sender = (flow_of(quoted), quoted.packet.src, quoted.packet.source_port)
+        return quoted.packet.src == packet.dst and sender in self._spoken and self._is_known(quoted)
 
     def _is_known(self, reading: Reading) -> bool:
         return any(self._allows(opener) for opener in self._openers.get(flow_of(reading), ()))
@@ -145,8 +169,21 @@ def flow_of(reading: Reading) -> Flow:
 
 
 def is_opening(reading: Reading) -> bool:
-    """Say whether a TCP packet asks for a connection (RFC 9293 3.10.7.2)."""
-    return reading.tcp_flags & (SYN | ACK | RST | FIN) == SYN
+    """Say whether a packet asks for a connection (RFC 9293 3.10.7.2, RFC 9260 5.1)."""
+    packet = reading.packet
+    assert packet is not None
+    if packet.protocol == SCTP:
+        return reading.chunk == INIT
+    return packet.protocol == TCP and reading.tcp_flags & (SYN | ACK | RST | FIN) == SYN
+
+
+def may_be_first(reading: Reading) -> bool:
+    """Say whether a packet can be the first one of its flow."""
+    packet = reading.packet
+    assert packet is not None
+    if packet.protocol in (TCP, SCTP):
+        return is_opening(reading) or reading.chunk == HEARTBEAT
+    return True
 
 
 def opens_flow(reading: Reading) -> bool:
@@ -154,8 +191,8 @@ def opens_flow(reading: Reading) -> bool:
     packet = reading.packet
     assert packet is not None
     if packet.protocol in (ICMP, ICMPV6):
-        return is_echo(reading)
-    return packet.protocol != TCP or is_opening(reading)
+        return (packet.src.version, packet.protocol, packet.port) in ECHO
+    return may_be_first(reading)
 
 
 def is_reply(reading: Reading) -> bool:
@@ -163,23 +200,3 @@ def is_reply(reading: Reading) -> bool:
     packet = reading.packet
     assert packet is not None
     return (packet.src.version, packet.protocol, packet.port) in ECHO_REPLY
-
-
-def is_echo(reading: Reading) -> bool:
-    """Say whether this is an ICMP echo."""
-    packet = reading.packet
-    assert packet is not None
-    return (packet.src.version, packet.protocol, packet.port) in ECHO
-
-
-def is_link_local_duty(reading: Reading) -> bool:
-    """Say whether it is neighbour or listener discovery of this link (the exceptions of I6)."""
-    packet = reading.packet
-    assert packet is not None
-    if packet.src.version != 6 or packet.protocol != ICMPV6 or packet.port & 0xFF:
-        return False
-    kind = packet.port >> 8
-    if kind in NEIGHBOUR_DISCOVERY:
-        return reading.hop_limit == 255
-    from_here = packet.src.is_link_local or packet.src.is_unspecified
-    return kind in LISTENER_DISCOVERY and reading.hop_limit == 1 and from_here
