@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TAB_WIDTH = 4
 MAX_SHOWN = 160
 """Characters of one source line that are shown; a longer line is cut around its underline."""
+MAX_SAID = 1000
+"""Characters of one message, label or help that are shown: a policy may have words of a megabyte."""
 _CONTEXT = 40
 
 _RESET = "\x1b[0m"
@@ -50,11 +52,21 @@ def as_object(diagnostic: Diagnostic) -> dict[str, object]:
         "code": diagnostic.code.value,
         "title": diagnostic.code.title,
         "severity": diagnostic.severity.value,
-        "message": diagnostic.message,
+        "message": shortened(diagnostic.message),
         "span": _span_object(diagnostic.span),
-        "labels": [{"span": _span_object(label.span), "text": label.text} for label in diagnostic.labels],
-        "help": diagnostic.help,
+        "labels": [
+            {"span": _span_object(label.span), "text": shortened(label.text)} for label in diagnostic.labels
+        ],
+        "help": shortened(diagnostic.help),
     }
+
+
+def shortened(text: str) -> str:
+    """Return text of at most MAX_SAID characters, with what is in the middle left out."""
+    if len(text) <= MAX_SAID:
+        return text
+    kept = MAX_SAID // 2
+    return f"{text[: kept - 1]}…{text[-kept:]}"
 
 
 def printable(text: str) -> str:
@@ -115,7 +127,7 @@ class _Frame:
         head = self._paint(
             f"{diagnostic.severity.value}[{diagnostic.code.value}]", _COLORS[diagnostic.severity]
         )
-        return head + self._paint(f": {printable(diagnostic.message)}", _BOLD)
+        return head + self._paint(f": {printable(shortened(diagnostic.message))}", _BOLD)
 
     def _body(self) -> Iterator[str]:
         arrow = "-->"
@@ -137,7 +149,7 @@ class _Frame:
         if not marked:
             for mark in marks:
                 if mark.text:
-                    yield self._bar() + f"  {printable(mark.text)}"
+                    yield self._bar() + f"  {printable(shortened(mark.text))}"
             return
         yield self._bar()
         previous = 0
@@ -164,13 +176,13 @@ class _Frame:
         indent = _width(printable(source[start:first])) + (1 if start else 0)
         length = max(_width(printable(source[first:last])), 1)
         sign = "^" if mark.primary else "-"
-        words = f" {printable(mark.text)}" if mark.text else ""
+        words = f" {printable(shortened(mark.text))}" if mark.text else ""
         color = _COLORS[self._diagnostic.severity] if mark.primary else _FRAME_COLOR
         return " " * (indent + 1) + self._paint(sign * length + words, color)
 
     def _help(self) -> Iterator[str]:
         pad = " " * self._gutter
-        for position, line in enumerate(self._diagnostic.help.splitlines()):
+        for position, line in enumerate(shortened(self._diagnostic.help).splitlines()):
             lead = "= help: " if position == 0 else " " * len("= help: ")
             yield self._paint(f"{pad} {lead}", _FRAME_COLOR) + printable(line)
 

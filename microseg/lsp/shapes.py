@@ -9,6 +9,7 @@ from lsprotocol import types
 from microseg.diagnostics import Code, Diagnostic, Severity
 from microseg.editing.completion import Candidate, What
 from microseg.lsp.places import uri_of
+from microseg.render import shortened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,15 +44,15 @@ def location(span: Span, root: Path, ruler: Ruler) -> types.Location:
 def diagnostic(each: Diagnostic, root: Path, ruler: Ruler) -> types.Diagnostic:
     """Return a diagnostic; labels elsewhere become related information."""
     beside = [label.text for label in each.labels if label.span == each.span]
-    lines = [each.message, *beside, *([f"help: {each.help}"] if each.help else [])]
+    said = [each.message, *beside, *([f"help: {each.help}"] if each.help else [])]
     related = [
-        types.DiagnosticRelatedInformation(location(label.span, root, ruler), label.text)
+        types.DiagnosticRelatedInformation(location(label.span, root, ruler), shortened(label.text))
         for label in each.labels
         if label.span != each.span
     ]
     return types.Diagnostic(
         range=ruler.range(each.span),
-        message="\n".join(lines),
+        message="\n".join(shortened(line) for line in said),
         severity=_SEVERITIES[each.severity],
         code=each.code.value,
         source=SOURCE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.diagnostics import Severity
+from microseg.render import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,14 +36,12 @@ def _annotation(diagnostic: Diagnostic, places: Places) -> str:
 
 
 def _message(diagnostic: Diagnostic, places: Places) -> str:
-    lines = [diagnostic.message]
+    lines = [shortened(diagnostic.message)]
     for label in diagnostic.labels:
-        here = label.span == diagnostic.span
-        lines.append(
-            label.text if here else f"{places.path(label.span.path)}:{label.span.line}: {label.text}"
-        )
+        here, said = label.span == diagnostic.span, shortened(label.text)
+        lines.append(said if here else f"{places.path(label.span.path)}:{label.span.line}: {said}")
     if diagnostic.help:
-        lines.append(f"help: {diagnostic.help}")
+        lines.append(f"help: {shortened(diagnostic.help)}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from microseg.render import render_text
+from microseg.render import render_text, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ def suites(outcomes: Iterable[Outcome], sources: Mapping[str, str], places: Plac
 def wrong_policy(diagnostics: Sequence[Diagnostic], sources: Mapping[str, str]) -> str:
     """Return one case that could not be run: the policy has errors, so nothing could be proved."""
     errors = [each for each in diagnostics if each.is_error]
-    message = f"{errors[0].span}: {errors[0].message}" if errors else "the policy is wrong"
+    message = f"{errors[0].span}: {shortened(errors[0].message)}" if errors else "the policy is wrong"
     body = _content(render_text(errors, sources))
     counts = _attributes(name="microseg", tests=1, failures=0, errors=1)
     inner = [
@@ -76,7 +76,7 @@ def _case(path: str, outcome: Outcome, sources: Mapping[str, str]) -> Iterator[s
         return
     yield f"    <testcase {attributes}>"
     for failure in outcome.failures:
-        said = _attributes(message=f"{failure.span}: {failure.message}", type=failure.code.value)
+        said = _attributes(message=f"{failure.span}: {shortened(failure.message)}", type=failure.code.value)
         yield f"      <failure {said}>{_content(render_text([failure], sources))}</failure>"
     yield "    </testcase>"
 

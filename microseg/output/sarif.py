@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from microseg.diagnostics import Code, Severity
+from microseg.render import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,9 +66,9 @@ def _result(diagnostic: Diagnostic, numbers: Mapping[Code, int], places: Places)
     """Return a result (section 3.27)."""
     beside = [label for label in diagnostic.labels if label.span == diagnostic.span]
     others = [label for label in diagnostic.labels if label.span != diagnostic.span]
-    sentences = [diagnostic.message, *(label.text for label in beside)]
+    sentences = [shortened(text) for text in (diagnostic.message, *(label.text for label in beside))]
     if diagnostic.help:
-        sentences.append(f"help: {diagnostic.help}")
+        sentences.append(f"help: {shortened(diagnostic.help)}")
     result: dict[str, Any] = {
         "ruleId": diagnostic.code.value,
         "ruleIndex": numbers[diagnostic.code],
@@ -77,7 +78,7 @@ def _result(diagnostic: Diagnostic, numbers: Mapping[Code, int], places: Places)
     }
     if others:
         result["relatedLocations"] = [
-            {"id": number, "message": {"text": _text(label.text)}} | _location(label.span, places)
+            {"id": number, "message": {"text": _text(shortened(label.text))}} | _location(label.span, places)
             for number, label in enumerate(others, 1)
         ]
     return result

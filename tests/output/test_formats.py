@@ -17,6 +17,7 @@ from microseg.output.outcome import Outcome
 from microseg.output.places import Places
 from microseg.output.report import report_of_lint, report_of_tests
 from microseg.policy.rules import PolicyTest
+from microseg.render import render_text
 from microseg.source import Span
 
 SARIF = json.loads((Path(__file__).parent / "sarif-2.1.0-rtm.5.json").read_text())
@@ -141,3 +142,20 @@ def test_json_is_as_documented(found: list[Diagnostic], fixed: list[Diagnostic],
         severity: sum(each.severity.value == severity for each in found)
         for severity in ("error", "warning", "note")
     }
+
+
+def test_a_message_about_a_word_of_a_megabyte_is_short() -> None:
+    word = "a" * (1 << 20)
+    span = Span("a.mseg", 1, 1, 1, 2)
+    found = Diagnostic.of(
+        Code.BAD_ADDRESS, span, f"`{word}` is bad", Label(span, word), Label(span.behind(), word), help=word
+    )
+    said = [
+        render_text([found], {"a.mseg": word}),
+        json.dumps(report_of_lint([found], files=1)),
+        json.dumps(sarif_log([found])["runs"][0]["results"]),
+        *github.workflow_commands([found], HERE),
+        junit.wrong_policy([found], {}),
+    ]
+    assert [len(each) for each in said if not 500 < len(each) < 20_000] == []
+    assert "aaa` is bad" in said[0]
