@@ -50,16 +50,29 @@ def first_escape(stack: Stack, box: Box, others: Bits) -> Box | None:
 
 
 def needed(stack: Stack, boxes: Sequence[Box], groups: Mapping[int, Bits]) -> list[int]:
-    """Return groups of boxes of a stack that still cover all the given boxes, and no fewer would.
+    """Return groups of boxes of a stack that still cover all the given boxes, and no fewer of them would.
 
     Groups are left out one by one, the last first, as long as the rest covers.
     """
-    kept = dict(groups)
-    for key in reversed(groups):
-        rest = union(bits for other, bits in kept.items() if other != key)
-        if all(isinstance(cover(stack, box, rest), Covered) for box in boxes):
-            del kept[key]
+    kept, tried = dict(groups), list(groups)
+    while tried:
+        key = tried.pop()
+        by = _cover_all(stack, boxes, union(bits for other, bits in kept.items() if other != key))
+        if by is not None:
+            kept = {other: bits for other, bits in kept.items() if bits & by}
+            tried = [other for other in tried if other in kept]
     return list(kept)
+
+
+def _cover_all(stack: Stack, boxes: Sequence[Box], others: Bits) -> Bits | None:
+    """Return boxes that together cover all the given ones, or None if the others don't."""
+    by: Bits = 0
+    for box in boxes:
+        coverage = cover(stack, box, others)
+        if isinstance(coverage, Escapes):
+            return None
+        by |= coverage.by
+    return by
 
 
 def _try_lonely_cell(stack: Stack, box: Box, others: Bits) -> Escapes | None:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from microseg.analysis.book import Book
     from microseg.analysis.classes import Bits
 
+_MANY = 32
+"""Nobody reads a list longer than this, so it isn't worth a proof for each of its rules."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
@@ -18,7 +21,8 @@ class Shadowed:
 
     Attributes:
         rule: its number.
-        by: the numbers of the rules that together decide all its packets; none of them can be left out.
+        by: the numbers of the rules that together decide all its packets; unless they are very many, none of
+            them can be left out.
 
     """
 
@@ -54,6 +58,8 @@ def _covering(book: Book, number: int, earlier: Bits) -> Bits | None:
 
 
 def _fewest(book: Book, number: int, by: Bits) -> list[int]:
-    """Return rules that cover the rule and of which none can be left out."""
+    """Return rules that cover the rule and of which none can be left out, if they aren't very many."""
     groups = {rule: book.boxes[rule] for rule in book.rules_of(by)}
+    if len(groups) > _MANY:
+        return list(groups)
     return needed(book.stack, list(book.boxes_of(number)), groups)

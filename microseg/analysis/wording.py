@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.analysis import products
@@ -28,8 +29,11 @@ CUT_LIMIT = 64
 _PARTNERS = 64
 """With how many products one of the other family is tried to be told together."""
 
+_FEW = 64
+"""More exceptions than this aren't looked into: they stand there as the rules have them."""
+
 TOTAL_LIMIT = 256
-"""Of more boxes than this the fewest aren't looked for: it would take long, and they would be many."""
+"""More boxes than this are made fewer cut by cut only: together it would take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Wording:
     def __init__(self, stack: Stack, *rulesets: Ruleset) -> None:
         rules = [ordered.rule for ruleset in rulesets for ordered in ruleset.ordered()]
         self._stack = stack
+        self._exceptions: dict[int, Product] = {}
         self._addresses = AddressNames(side for rule in rules for side in (rule.src, rule.dst))
         self._services = ServiceNames(rule.service for rule in rules)
 
@@ -95,7 +100,8 @@ class Wording:
         pieces: list[tuple[Box, int]] = []
         excepting: list[Part] = []
         for number, cut in enumerate(cuts):
-            boxes = products.remainder(cut.box, self._boxes(cut.without), CUT_LIMIT)
+            hopeless = len(cuts) > _FEW and cut.without.bit_count() > _FEW
+            boxes = None if hopeless else products.remainder(cut.box, self._boxes(cut.without), CUT_LIMIT)
             if boxes is None:
                 excepting.append(self._excepting(number, cut))
             else:
@@ -110,16 +116,30 @@ class Wording:
     def _fewest(self, pieces: Sequence[tuple[Box, int]]) -> list[_Piece]:
         """Return few boxes for disjoint ones, each with the places of its cuts."""
         if len(pieces) > TOTAL_LIMIT:
-            return [(box, (number,)) for box, number in pieces]
+            by_cut = groupby(pieces, key=lambda piece: piece[1])
+            return [
+                (box, (number,))
+                for number, mine in by_cut
+                for box in products.fewest(self._stack.space, [box for box, _ in mine])
+            ]
         boxes = products.fewest(self._stack.space, [box for box, _ in pieces])
         return [(box, tuple(number for piece, number in pieces if meet(piece, box))) for box in boxes]
 
     def _excepting(self, number: int, cut: Cut) -> Part:
-        parts = [part for other in self._boxes(cut.without) if (part := meet(cut.box, other))]
-        exceptions = [product for product, _ in self._merged([(box, ()) for box in _widest(parts)])]
         space = self._stack.space
+        if cut.without.bit_count() > _FEW:
+            exceptions = [self._exception(at) for at in ones(cut.without)]
+        else:
+            parts = [part for other in self._boxes(cut.without) if (part := meet(cut.box, other))]
+            exceptions = [product for product, _ in self._merged([(box, ()) for box in _widest(parts)])]
         product = self._product(space.region(cut.box))
         return Part(product, tuple(exceptions), space.packet(cut.cell), (number,))
+
+    def _exception(self, at: int) -> Product:
+        """Return a whole box of the stack as a product, the same object each time."""
+        if at not in self._exceptions:
+            self._exceptions[at] = self._product(self._stack.space.region(self._stack.boxes[at]))
+        return self._exceptions[at]
 
     def _boxes(self, bits: Bits) -> Iterable[Box]:
         return (self._stack.boxes[at] for at in ones(bits))
