@@ -33,7 +33,7 @@ def fragment4(
     offset: int, payload: bytes, *, more: bool = True, identification: int = 77, **ip: Any
 ) -> Frame:
     """Return a fragment that begins `offset` bytes into the payload of its packet."""
-    fields = {"src": CLIENT, "dst": SERVER, "proto": 17} | ip
+    fields: dict[str, Any] = {"src": CLIENT, "dst": SERVER, "proto": 17} | ip
     flags = "MF" if more else 0
     return link() / IP(flags=flags, frag=offset // 8, id=identification, **fields) / Raw(payload)
 
@@ -246,7 +246,7 @@ def test_large_ping_goes_through(lab: Laboratory) -> None:
     back = bytes(ICMP(type=0, id=7) / Raw(bytes(2 * BYTES - 8)))
     assert lab.outcome(fragment4(0, there[:BYTES], proto=1)) is Outcome.PASS_NEW
     assert lab.outcome(fragment4(BYTES, there[BYTES:], more=False, proto=1)) is Outcome.PASS_FRAGMENT
-    turned = {"src": SERVER, "dst": CLIENT, "proto": 1}
+    turned: dict[str, Any] = {"src": SERVER, "dst": CLIENT, "proto": 1}
     assert lab.outcome(fragment4(0, back[:BYTES], **turned)) is Outcome.PASS_SESSION
     assert lab.outcome(fragment4(BYTES, back[BYTES:], more=False, **turned)) is Outcome.PASS_FRAGMENT
     assert lab.session().packets == (2, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from kernel.laboratory import Laboratory, allow, deny, link, tcp, tcp6, udp
@@ -105,7 +106,7 @@ QUOTED: dict[str, tuple[Frame, Frame]] = {
 def test_every_kind_of_session_is_recognised(lab: Laboratory, name: str) -> None:
     lab.enforce(allow(WEB, APP))
     sent, quoted = QUOTED[name]
-    protocol = {"proto": 47} if name == "GRE" else {}
+    protocol: dict[str, Any] = {"proto": 47} if name == "GRE" else {}
     assert lab.outcome(link() / IP(src=CLIENT, dst=SERVER, **protocol) / sent) is Outcome.PASS_NEW
     assert (
         lab.outcome(error(IP(src=CLIENT, dst=SERVER, **protocol) / quoted, CLIENT)) is Outcome.PASS_ICMP_ERROR
