@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command("lsp", cls=Command)
 @options.with_settings()
 def command(settings: Settings) -> ExitCode:
-    """Speak the Language Server Protocol on standard input and output.
+    """Speak the Language Server Protocol, for editors.
 
-    Started by an editor, not by hand. The policy directory of a file is the folder policies.d around it, else
-    the editor's workspace.
+    On standard input and output; an editor starts it. The policy directory of a file is the folder policies.d
+    around it, else the editor's workspace.
     """
     if find_spec("pygls") is None:
         terminal.fail("the language server needs the package pygls, which is not installed")

@@ -102,7 +102,8 @@ def make(version: str, severities: Severities) -> PolicyServer:
     """Return a server that waits for `start_io`."""
     server = PolicyServer(version, severities)
     _keep_up(server)
-    _answer(server)
+    _find(server)
+    _complete(server)
     _change(server)
     return server
 
@@ -145,8 +146,8 @@ def _keep_up(server: PolicyServer) -> None:
                 server.check(found[0])
 
 
-def _answer(server: PolicyServer) -> None:
-    """Register what only asks."""
+def _find(server: PolicyServer) -> None:
+    """Register what asks about the name at a position."""
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def hover(params: types.HoverParams) -> types.Hover | None:
@@ -177,6 +178,9 @@ def _answer(server: PolicyServer) -> None:
         )
         return _locations(server, directory, places)
 
+
+def _complete(server: PolicyServer) -> None:
+    """Register what asks what could be typed."""
     options = types.CompletionOptions(trigger_characters=[" ", "/", "("])
 
     @server.feature(types.TEXT_DOCUMENT_COMPLETION, options)
