@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import struct
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kernel.bare_device import tun
 from kernel.conftest import SIZING
 from kernel.laboratory import Laboratory, allow, run
 from scapy.layers.inet import IP, UDP
@@ -29,8 +28,6 @@ from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Attachment, Hook, InterfaceMissingError, KernelError, NotLoadedError
 
 PORT = 7777
-TUNSETIFF = 0x400454CA
-IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 
 pytestmark = pytest.mark.only_tc  # attaches by itself
 HOOKS = [
@@ -254,17 +251,6 @@ def test_unload_ends_enforcement_and_leaves_nothing(bpffs: Path, wire: Wire) -> 
     plane.unload()
     assert connects(wire)
     assert not (bpffs / "unloading").exists()
-
-
-@contextmanager
-def tun(name: str) -> Iterator[int]:
-    """Make a device whose frames are bare IP packets; yields the descriptor of its other side."""
-    descriptor = os.open("/dev/net/tun", os.O_RDWR)
-    try:
-        fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def udp_ports_read(device: int) -> list[int]:

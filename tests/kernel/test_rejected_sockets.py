@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+from kernel.bare_device import tun
 from kernel.laboratory import ANY, Laboratory, allow, reject, run
 from kernel.live_network import Host, TwoHosts, received, two_hosts
+from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet as Frame
 
 from microseg.abi_outcome import Outcome
 from microseg.abi_settings import ANSWER_MARK
@@ -135,3 +140,48 @@ def test_answer_keeps_no_mark(lab: Laboratory, hosts: TwoHosts, family: str) -> 
     number, seconds = error_of_connect(hosts, "near", FAMILIES[family])
     assert errno.errorcode.get(number) == "ECONNREFUSED"
     assert seconds < AT_ONCE_S
+
+
+@contextmanager
+def bare_device(plane: PinnedDataPlane, hook: Hook) -> Iterator[int]:
+    """A filtered device without a link header; yields its other side, which doesn't block."""
+    with tun("bare0") as device:
+        for address in ("10.78.0.1/24", "fd78::1/64"):
+            run("ip", "address", "add", address, "dev", "bare0", *(["nodad"] if ":" in address else []))
+        run("ip", "link", "set", "bare0", "up")
+        plane.attach([Attachment("bare0", hook)])
+        os.set_blocking(device, False)
+        yield device
+        plane.detach(["bare0"])
+
+
+def packets_read(device: int) -> list[Frame]:
+    """Return the IP packets that wait on the other side."""
+    packets: list[Frame] = []
+    with suppress(BlockingIOError):
+        while True:
+            raw = os.read(device, 2000)
+            packets.append(IP(raw) if raw[0] >> 4 == 4 else IPv6(raw))
+    return packets
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize("hook", HOOKS)
+def test_answers_without_a_link_header(lab: Laboratory, plane: PinnedDataPlane, hook: Hook) -> None:
+    with bare_device(plane, hook) as device:
+        lab.enforce(default="reject")
+        for network in (IP(src="10.78.0.2", dst="10.78.0.1"), IPv6(src="fd78::2", dst="fd78::1")):
+            os.write(device, bytes(network / TCP(sport=40000, dport=PORT, seq=7)))
+        resets = [packet[TCP] for packet in packets_read(device) if TCP in packet]
+        assert [(reset.flags, reset.ack, reset.dport) for reset in resets] == [("RA", 8, 40000)] * 2
+        for family, address in ((socket.AF_INET, "10.78.0.2"), (socket.AF_INET6, "fd78::2")):
+            with socket.socket(family, socket.SOCK_STREAM) as client:
+                client.settimeout(5)
+                with pytest.raises(ConnectionRefusedError):
+                    client.connect((address, PORT))
+            with socket.socket(family, socket.SOCK_DGRAM) as client:
+                client.settimeout(5)
+                client.connect((address, PORT))
+                client.send(b"?")
+                with pytest.raises(ConnectionRefusedError):
+                    client.recv(10)
