@@ -3,6 +3,7 @@
 #ifndef MICROSEG_FILTER_H
 #define MICROSEG_FILTER_H
 
+#include "debug.h"
 #include "parse.h"
 #include "scratch.h"
 #include "session.h"
@@ -56,11 +57,13 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 	}
 	now = bpf_jiffies64();
 	outcome = ms_parse(frame, &packet, link);
+	ms_trace_packet(&packet, outcome);
 	if (!outcome && !packet.unusual) {
 		session = ms_session_find(&packet);
 		if (session && ms_session_steady(session, generation, now)) {
 			ms_session_count(session, &packet, now);
 			counts->outcome[MS_PASS_SESSION]++;
+			ms_trace("session: steady, rule %x", session->rule);
 			return MS_RETURN_PASS;
 		}
 	}

@@ -4,6 +4,7 @@
 #define MICROSEG_JUDGE_H
 
 #include "answer.h"
+#include "debug.h"
 #include "events.h"
 #include "fragment.h"
 #include "policy.h"
@@ -92,6 +93,7 @@ ms_inline __u32 ms_unknown(struct ms_scratch *scratch)
 
 	scratch->adopt = ms_has_handshake(packet->protocol) && !(packet->signal & (MS_SIGNAL_OPEN | MS_SIGNAL_PROBE));
 	scratch->alone = ms_is_echo_reply(packet);
+	ms_trace("session: none, in progress %u", scratch->adopt);
 	ms_ask(scratch, packet->reversed);
 	return scratch->adopt && !ms_adopting() ? MS_DROP_NO_SESSION : 0;
 }
@@ -126,11 +128,13 @@ ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 
 	session = ms_find(packet, &opening);
 	if (session && ms_session_expired(session, scratch->now)) {
+		ms_trace("session: expired");
 		ms_session_delete(packet);
 		session = 0;
 	}
 	if (!session)
 		return ms_unknown(scratch);
+	ms_trace("session: state %u generation %u opening %u", session->state, session->generation, opening);
 	if (ms_opens_again(scratch, session))
 		return 0;
 	if (session->generation == scratch->generation) {
@@ -206,7 +210,7 @@ ms_inline int ms_exit(ms_frame *frame, struct ms_stats *stats, struct ms_scratch
 		ms_report(frame, stats, scratch);
 	if (scratch->packet.fragmented && !scratch->related)
 		ms_fragment_remember(scratch, !drops);
-	ms_trace("microseg: outcome %u rule %x family %u", outcome, scratch->search.rule, scratch->packet.family);
+	ms_trace("outcome %u, judged %u by rule %x", outcome, scratch->judged, scratch->search.rule);
 	if (!drops)
 		return MS_RETURN_PASS;
 	if (scratch->judged && scratch->search.verdict == MS_VERDICT_REJECT)

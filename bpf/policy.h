@@ -3,6 +3,7 @@
 #ifndef MICROSEG_POLICY_H
 #define MICROSEG_POLICY_H
 
+#include "debug.h"
 #include "scratch.h"
 
 /* The sets that contain an endpoint of the packet's key. */
@@ -87,6 +88,7 @@ ms_inline int ms_probe_all(struct ms_search *s, const int slot)
 			s->rule = value->rule;
 			s->verdict = value->verdict;
 			s->flags = value->flags;
+			ms_trace("hit %x -> %x : %x", s->key.source_set, s->key.destination_set, s->key.service);
 		}
 		if ((better || !is_pair) && s->k < s->services) {
 			s->key.service = s->service[s->k & (2 * MS_MAX_SERVICES - 1)];
@@ -135,9 +137,11 @@ ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot)
 
 ms_inline __u32 ms_judge(struct ms_scratch *scratch)
 {
-	if (scratch->generation & 1)
-		return ms_judge_in(scratch, 1);
-	return ms_judge_in(scratch, 0);
+	__u32 outcome = scratch->generation & 1 ? ms_judge_in(scratch, 1) : ms_judge_in(scratch, 0);
+
+	ms_trace("verdict %u by rule %x after %u probes", scratch->search.verdict, scratch->search.rule,
+		 scratch->search.probes);
+	return outcome;
 }
 
 /* The outcome of a verdict that doesn't pass. */

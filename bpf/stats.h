@@ -5,18 +5,6 @@
 
 #include "maps.h"
 
-#ifdef MS_DEBUG
-/* Shown by /sys/kernel/debug/tracing/trace_pipe. At most three arguments. (bcc's own macro wants no macro around.) */
-static int (*ms_printk)(const char *format, __u32 size, ...) = (void *)BPF_FUNC_trace_printk;
-#define ms_trace(format, ...)                                                                                          \
-	({                                                                                                             \
-		char text[] = format;                                                                                  \
-		ms_printk(text, sizeof(text), ##__VA_ARGS__);                                                          \
-	})
-#else
-#define ms_trace(format, ...)
-#endif
-
 /*
  * Count a judged packet for its rule (0: the default): the first of a session, the first of a session after a
  * policy change, and every denied one. What follows in the session is counted in the session.

@@ -186,20 +186,21 @@ def map_info(fd: int) -> MapInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProgramInfo:
-    """A loaded program: its id, its tag (hash of the instructions, hex) and its name."""
+    """A loaded program: its id, its tag (hash of the instructions, hex), its name, and its size in bytes."""
 
     id: int
     type: int
     tag: str
     name: str
+    octets: int
 
 
 def program_info(fd: int) -> ProgramInfo:
     """Return what the kernel says of a program."""
     raw = object_info(fd, 128, "read a program's information")
-    type_, id_, tag = struct.unpack_from("=II8s", raw)
+    type_, id_, tag, _, octets = struct.unpack_from("=II8s2I", raw)
     (name,) = struct.unpack_from("=16s", raw, 64)
-    return ProgramInfo(id_, type_, tag.hex(), _text(name))
+    return ProgramInfo(id_, type_, tag.hex(), _text(name), octets)
 
 
 def create_map(type_: MapType, key_size: int, value_size: int, max_entries: int, flags: int = 0) -> int:

@@ -3,6 +3,7 @@
 PIN_DIR/maps/NAME            all maps; they outlive every process and every program (I8)
 PIN_DIR/programs             symbolic link to the programs in use
 PIN_DIR/programs_N/NAME      programs of load N, and the map `jumps` they call each other by
+PIN_DIR/programs_N_debug     the same of a DEBUG build
 PIN_DIR/programs_N/xdp/NAME  the same for XDP, from the first attachment by that hook on
 PIN_DIR/links, clsact        see microseg.kernel.attaching
 """
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from microseg.abi import Entries
 
 _ZERO = bytes(4)
+_DEBUG = "_debug"
+"""What the folder of a DEBUG build ends in."""
 
 
 class PinnedDataPlane:
@@ -74,20 +77,35 @@ class PinnedDataPlane:
         """Say whether programs and maps of ours are pinned."""
         return self._programs.exists() and (self._maps_dir / "policy_root").exists()
 
-    def load(self, sizing: Sizing) -> None:
+    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
         """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
 
-        Programs that are attached go on until attach() replaces them.
+        Programs that are attached go on until attach() replaces them. debug: those that trace each packet.
         """
-        self.load_with(sizing)
+        self._load(map_shapes(sizing), debug=debug)
 
-    def load_with(self, sizing: Sizing, defines: Mapping[str, int] | None = None) -> LoadAnswer:
-        """Load with further macros, such as MS_DEBUG, and return what was done."""
+    def is_debug_program(self) -> bool:
+        """Say whether the programs in use trace each packet."""
+        return self._programs.is_symlink() and _is_debug(self._programs.readlink())
+
+    def replace_programs(self, *, debug: bool) -> None:
+        """Load the programs anew, and swap them in wherever they are attached; a failure puts all back."""
+        before, attached = self._programs.resolve(), self.attachments()
+        self._load(self._pinned_shapes(), debug=debug)
+        following = self._programs.resolve()
+        try:
+            self.attach(attached)
+        except Exception:
+            self._use_programs(before)
+            shutil.rmtree(following, ignore_errors=True)
+            raise
+
+    def _load(self, shapes: Mapping[str, MapShape], *, debug: bool) -> None:
         require_bpffs(self._pin_dir.parent)
         self._maps_dir.mkdir(parents=True, exist_ok=True)
-        folder = self._new_programs_dir()
+        folder = self._new_programs_dir(debug=debug)
         try:
-            answer = self._load_unit(TC, folder, map_shapes(sizing), defines or {})
+            answer = self._load_unit(TC, folder, shapes)
         except Exception:
             self._remove_empty_dirs()
             raise
@@ -95,11 +113,9 @@ class PinnedDataPlane:
             with Descriptor.pinned(folder / "clock") as clock:
                 self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
         self._use_programs(folder)
-        return answer
 
-    def _load_unit(
-        self, unit: Unit, folder: Path, shapes: Mapping[str, MapShape], defines: Mapping[str, int]
-    ) -> LoadAnswer:
+    def _load_unit(self, unit: Unit, folder: Path, shapes: Mapping[str, MapShape]) -> LoadAnswer:
+        debug = {"MS_DEBUG": 1} if _is_debug(folder) else {}
         return load_programs(
             LoadRequest(
                 source_dir=str(BPF_DIRECTORY),
@@ -110,7 +126,7 @@ class PinnedDataPlane:
                 programs=unit.functions(),
                 jumps=list(unit.jumps),
                 shapes={name: shape.as_json() for name, shape in shapes.items()},
-                defines=c_constants(shapes) | dict(defines),
+                defines=c_constants(shapes) | debug,
             )
         )
 
@@ -119,11 +135,14 @@ class PinnedDataPlane:
         folder = self._programs.resolve()
         if XDP.folder(folder).exists():
             return
-        shapes = {
+        self._load_unit(XDP, folder, self._pinned_shapes())
+
+    def _pinned_shapes(self) -> dict[str, MapShape]:
+        """Return the shapes that the programs need, with the capacities of the maps there are."""
+        return {
             name: replace(shape, max_entries=self.map(name).info.max_entries)
             for name, shape in map_shapes(Sizing()).items()
         }
-        self._load_unit(XDP, folder, shapes, {})
 
     def unload(self) -> None:
         """Detach everywhere and remove every pin of ours. This ends enforcement (I8)."""
@@ -287,9 +306,9 @@ class PinnedDataPlane:
             return []
         return [path for path in self._pin_dir.iterdir() if path.name.startswith("programs_")]
 
-    def _new_programs_dir(self) -> Path:
-        taken = [int(path.name.rpartition("_")[2]) for path in self._program_dirs()]
-        return self._pin_dir / f"programs_{max(taken, default=0) + 1}"
+    def _new_programs_dir(self, *, debug: bool) -> Path:
+        taken = [int(path.name.split("_")[1]) for path in self._program_dirs()]
+        return self._pin_dir / f"programs_{max(taken, default=0) + 1}{_DEBUG if debug else ''}"
 
     def _use_programs(self, folder: Path) -> None:
         following = self._pin_dir / "programs-next"
@@ -310,6 +329,10 @@ class PinnedDataPlane:
         for folder in (self._maps_dir, self._pin_dir / "clsact", self._pin_dir):
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _is_debug(folder: Path) -> bool:
+    return folder.name.endswith(_DEBUG)
 
 
 def _program_ids(folder: Path) -> set[int]:

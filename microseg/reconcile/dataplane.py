@@ -98,11 +98,20 @@ class DataPlane(Protocol):
         """Say whether programs and maps of ours are pinned."""
         ...
 
-    def load(self, sizing: Sizing) -> None:
+    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
         """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
 
-        A failure leaves everything as it was and carries the compiler's or verifier's words.
+        A failure leaves everything as it was and carries the compiler's or verifier's words. debug: programs
+        that trace each packet.
         """
+        ...
+
+    def is_debug_program(self) -> bool:
+        """Say whether the programs in use trace each packet."""
+        ...
+
+    def replace_programs(self, *, debug: bool) -> None:
+        """Load the programs anew, and swap them in wherever they are attached; all of them or none."""
         ...
 
     def unload(self) -> None:

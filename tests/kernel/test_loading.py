@@ -136,14 +136,6 @@ def test_everything_is_made_in_the_declared_shape(home: Path) -> None:
     assert plane.read_settings().hz in (100, 250, 300, 1000)
 
 
-def test_debug_build_is_another_program(home: Path) -> None:
-    plane = PinnedDataPlane(home)
-    plane.load(SIZING)
-    tags = plane.program_tags()
-    plane.load_with(SIZING, {"MS_DEBUG": 1})
-    assert plane.program_tags()["cold"] != tags["cold"]
-
-
 def test_a_folder_outside_a_bpffs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KernelError, match="not in a BPF file system") as raised:
         PinnedDataPlane(tmp_path / "pins").load(SIZING)

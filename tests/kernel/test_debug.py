@@ -1,0 +1,177 @@
+"""The DEBUG build: what it says of a packet, and that nothing of it is in the usual one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from kernel.conftest import SIZING
+from kernel.laboratory import Laboratory, allow, deny, tcp
+
+from microseg.abi_outcome import Outcome
+from microseg.kernel.bpf import program_info
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.loading import LoadRequest, load_programs
+from microseg.kernel.program_text import BPF_DIRECTORY
+from microseg.kernel.programs import TC, XDP, Unit
+from microseg.kernel.shapes import c_constants, map_shapes
+from microseg.policy.rules import Verdict
+from microseg.reconcile.dataplane import Attachment, Hook, KernelError
+
+TRACE = re.compile(r"\n\t+ms_trace(?:_packet)?\([^;]*;")
+
+
+@pytest.fixture
+def home(bpffs: Path) -> Iterator[Path]:
+    folder = bpffs / "debugging"
+    yield folder
+    PinnedDataPlane(folder).unload()
+    assert not folder.exists()
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[int]:
+    """The trace of our own programs alone: an instance of tracefs, so that nobody's reading is disturbed."""
+    subprocess.run(["mount", "-t", "tracefs", "tracefs", tmp_path], check=True)
+    instance = tmp_path / "instances" / f"microseg{os.getpid()}"
+    instance.mkdir()
+    (instance / "events" / "bpf_trace" / "bpf_trace_printk" / "enable").write_text("1")
+    reading = os.open(instance / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+    yield reading
+    os.close(reading)
+    instance.rmdir()
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def lines(pipe: int) -> list[str]:
+    """Return what was traced since the last call."""
+    found = b""
+    deadline = time.monotonic() + 5
+    while b"outcome" not in found.rpartition(b"packet:")[2] and time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            found += os.read(pipe, 1 << 16)
+    return [line.partition("microseg: ")[2] for line in found.decode().splitlines() if "microseg: " in line]
+
+
+def built(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
+    """Load a unit of some sources beside the maps there are, and return the tags of its programs."""
+    (home / "maps").mkdir(parents=True, exist_ok=True)
+    shapes = map_shapes(SIZING)
+    request = LoadRequest(
+        source_dir=str(sources),
+        main=unit.main,
+        type=unit.type.value,
+        maps_dir=str(home / "maps"),
+        programs_dir=str(home / f"programs_{len(list(home.iterdir()))}"),
+        programs=unit.functions(),
+        jumps=list(unit.jumps),
+        shapes={name: shape.as_json() for name, shape in shapes.items()},
+        defines=c_constants(shapes),
+    )
+    return load_programs(request).tags
+
+
+@pytest.mark.parametrize("unit", [TC, XDP], ids=["tc", "xdp"])
+def test_not_one_instruction_is_left_in_the_usual_build(home: Path, tmp_path: Path, unit: Unit) -> None:
+    without = Path(shutil.copytree(BPF_DIRECTORY, tmp_path / "bpf"))
+    removed = 0
+    for source in without.iterdir():
+        text, number = TRACE.subn("", source.read_text())
+        removed += number
+        source.write_text(text)
+    (without / "debug.h").write_text("")
+    assert removed >= 6
+    tags = built(home, unit, BPF_DIRECTORY)
+    assert tags == built(home, unit, without)
+
+
+def sizes(plane: PinnedDataPlane) -> dict[str, int]:
+    found = {}
+    for name in ("ingress", "egress", "cold"):
+        with plane.program(name) as program:
+            found[name] = program_info(program.fd).octets
+    return found
+
+
+def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
+    plane = PinnedDataPlane(home)
+    plane.load(SIZING)
+    usual = sizes(plane)
+    plane.replace_programs(debug=True)
+    assert plane.is_debug_program()
+    assert all(sizes(plane)[name] > usual[name] for name in usual)
+    lab = Laboratory(plane)
+    denied, allowed = deny("10.1.1.0/24", "10.1.2.1", "tcp/22"), allow("10.1.1.0/24", "10.1.2.1")
+    generation = lab.enforce(denied, allowed)
+
+    lab.send(tcp("10.1.1.1", "10.1.2.1", 40000, 22))
+    said = lines(pipe)
+    assert said[0] == "packet: family 4 protocol 6 outcome 0"
+    assert said[2:5] == [
+        "end 10.1.1.1 port 40000",
+        "end 10.1.2.1 port 22",
+        "session: none, in progress 0",
+    ]
+    assert any(line.startswith("hit ") for line in said)
+    rule = f"{lab.id_of(denied):x}"
+    assert f"verdict {int(Verdict.DENY)} by rule {rule} after " in said[-2]
+    assert said[-1] == f"outcome {int(Outcome.DROP_DENIED)}, judged 1 by rule {rule}"
+
+    lab.open_tcp()
+    said = lines(pipe)
+    assert f"session: state 0 generation {generation} opening 1" in said
+    lab.send(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A"))
+    assert f"session: steady, rule {lab.id_of(allowed):x}" in lines(pipe)
+
+
+def test_xdp_follows_the_build_in_use(home: Path) -> None:
+    plane = PinnedDataPlane(home)
+    plane.load(SIZING, debug=True)
+    plane.require_xdp()
+    tags = plane.program_tags()
+    plane.replace_programs(debug=False)
+    assert not plane.is_debug_program()
+    assert not any(name.startswith("xdp/") for name in plane.program_tags())
+    plane.require_xdp()
+    for name in ("ingress", "cold", "xdp/ingress", "xdp/cold"):
+        assert plane.program_tags()[name] != tags[name]
+
+
+@pytest.mark.usefixtures("namespace")
+def test_programs_are_swapped_where_they_are_attached(home: Path) -> None:
+    plane = PinnedDataPlane(home)
+    plane.load(SIZING)
+    attached = Attachment("lo", plane.preferred_hook())
+    plane.attach([attached])
+    before = plane._attacher.attached()  # noqa: SLF001
+    plane.replace_programs(debug=True)
+    assert plane.attachments() == (attached,)
+    after = plane._attacher.attached()  # noqa: SLF001
+    assert {one.program_id for one in before}.isdisjoint(one.program_id for one in after)
+    assert len([path for path in home.iterdir() if path.name.startswith("programs_")]) == 1
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_swap_that_fails_leaves_the_program_there_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plane = PinnedDataPlane(home)
+    plane.load(SIZING)
+    plane.attach([Attachment("lo", Hook.CLSACT)])
+    before, tags = plane._attacher.attached(), plane.program_tags()  # noqa: SLF001
+
+    def refuse(*_: object) -> None:
+        raise KernelError("refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plane._attacher, "attach", refuse)  # noqa: SLF001
+        with pytest.raises(KernelError, match="refused"):
+            plane.replace_programs(debug=True)
+    assert not plane.is_debug_program()
+    assert plane.program_tags() == tags
+    assert plane._attacher.attached() == before  # noqa: SLF001
