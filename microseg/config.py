@@ -52,6 +52,7 @@ class Settings:
         hook: how; None: as the kernel prefers.
         lock_timeout_s: how long to wait for another writer.
         adopt_s: for how long after attaching TCP connections in progress are adopted.
+        debug_program: the program traces each packet.
         sizing: capacities of the kernel's maps.
         severities: how lint takes its findings.
 
@@ -65,6 +66,7 @@ class Settings:
     hook: Hook | None = None
     lock_timeout_s: float = 0.0
     adopt_s: float = 300.0
+    debug_program: bool = False
     sizing: Sizing = field(default_factory=Sizing)
     severities: Severities = field(default_factory=Severities)
 
@@ -121,6 +123,16 @@ def _seconds(value: Value) -> float:
     return float(value)
 
 
+def _flag(value: Value) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("neither true nor false")  # noqa: TRY004  every reader says so by a ValueError
+    return value
+
+
+def _truth(text: str) -> Value:
+    return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
+
+
 def _number(text: str) -> Value:
     try:
         return float(text)
@@ -137,6 +149,7 @@ SETTINGS = (
     Setting("hook", _hook),
     Setting("lock_timeout_s", _seconds, split=_number),
     Setting("adopt_s", _seconds, split=_number),
+    Setting("debug_program", _flag, split=_truth),
 )
 
 PATHS = ("policy_dir", "state_dir", "run_dir", "pin_dir")

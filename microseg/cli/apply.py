@@ -11,6 +11,8 @@ from microseg.cli.exits import Command, ExitCode
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
 from microseg.reconcile.apply import apply
+from microseg.reconcile.attachment import use_program
+from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.guards import TESTS_FLAG
 from microseg.reconcile.records import revision_to_json
 from microseg.reconcile.revision import describe
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
     from microseg.reconcile.transaction import Result
 
 
+TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
+"""Where the DEBUG build writes."""
+
+
 @click.command("apply", cls=Command)
-@options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING)
+@options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING, "debug_program")
 @options.revision
 @options.audit
 @click.option(TESTS_FLAG, "allow_failing_tests", is_flag=True, help="Apply although policy tests fail.")
@@ -45,13 +51,33 @@ def command(
             settings.sizing,
             allow_failing_tests,
             settings.adopt_s,
+            settings.debug_program,
         )
         result = apply(instance.open_host(settings), request, announce=announce)
     if output_format == "json":
+        _use_program(settings)
         terminal.dump(_object(result))
     else:
         _show(result)
+        if _use_program(settings):
+            terminal.say("The program was replaced by another build, everywhere it is attached.", bold=True)
+    if settings.debug_program:
+        terminal.warn(f"the program traces each packet, which is slow: cat {TRACE_PIPE}")
+        terminal.remark("try", "microseg apply --no-debug-program ends it")
     return ExitCode.DONE
+
+
+def _use_program(settings: Settings) -> bool:
+    """Replace the program when it is not the build that is set; the policy is in force already."""
+    try:
+        host, who = instance.open_host(settings), instance.operator(settings)
+        return use_program(host, who, debug=settings.debug_program)
+    except KernelError as error:
+        raise KernelError(
+            f"the policy is in force, but by the program there was: {error.message}",
+            advice=error.advice or "microseg apply tries it again",
+            log=error.log,
+        ) from error
 
 
 def _show(result: Result) -> None:

@@ -52,6 +52,12 @@ _OPTIONS: dict[str, Decorator] = {
         metavar="SECONDS",
         help="Wait so long for another writer. [env: MICROSEG_LOCK_TIMEOUT_S]",
     ),
+    "debug_program": click.option(
+        "--debug-program/--no-debug-program",
+        "debug_program",
+        default=None,
+        help="Let the program trace each packet, slowly. [env: MICROSEG_DEBUG_PROGRAM]",
+    ),
     "adopt_s": click.option(
         "--adopt",
         "adopt_s",

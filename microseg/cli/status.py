@@ -45,6 +45,7 @@ def _show(status: Status) -> None:
             ),
             ("default", default_words(observed.configs[observed.live]) if observed.judges else ""),
             ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in observed.attachments)),
+            ("program", "traces each packet, slowly (debug_program)" if observed.debug_program else ""),
             ("entries", _entries(status)),
             (
                 "confirm",
@@ -122,6 +123,7 @@ def _object(status: Status) -> dict[str, Any]:
         "digest": observed.configs[observed.live].digest.hex() if observed.judges else None,
         "default": default_words(observed.configs[observed.live]) if observed.judges else None,
         "attached": [{"interface": it.interface, "hook": it.hook.value} for it in observed.attachments],
+        "debug_program": observed.debug_program,
         "entries": {name.value: count for name, count in status.entries.items()},
         "capacities": {name.value: count for name, count in observed.capacities.items()},
         "confirm_within_s": observed.confirm_left_s or None,

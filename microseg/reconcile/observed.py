@@ -39,6 +39,7 @@ class Observed:
         boot_time_s: seconds since boot when this was read.
         attachments: where the program is attached, sorted; also when its pins are gone.
         capacities: entries that fit each policy map of a slot; empty when nothing is loaded.
+        debug_program: the programs in use trace each packet.
 
     """
 
@@ -48,6 +49,7 @@ class Observed:
     boot_time_s: int = 0
     attachments: tuple[Attachment, ...] = ()
     capacities: Mapping[PolicyMap, int] = field(default_factory=dict)
+    debug_program: bool = False
 
     @property
     def reverted(self) -> bool:
@@ -104,6 +106,7 @@ def read_observed(plane: DataPlane) -> Observed:
         boot_time_s=plane.boot_time_s(),
         attachments=plane.attachments(),
         capacities=plane.capacities(),
+        debug_program=plane.is_debug_program(),
     )
 
 

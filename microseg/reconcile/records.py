@@ -25,6 +25,8 @@ class Operation(Enum):
     ROLLBACK = "rollback"
     ATTACH = "attach"
     DETACH = "detach"
+    PROGRAM = "program"
+    """The program was replaced by another build of it."""
 
 
 class Outcome(Enum):

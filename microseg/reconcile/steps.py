@@ -58,7 +58,7 @@ def load(tx: Transaction) -> None:
     """
     plane = tx.host.plane
     tx.fresh = not tx.observed.attachments and not _has_maps(plane)
-    plane.load(tx.request.sizing)
+    plane.load(tx.request.sizing, debug=tx.request.debug_program)
     tx.observed = read_observed(plane)
     guards.check_capacity(tx.desired.contents, tx.observed.capacities)
     tx.generation = tx.observed.next_generation(tx.host.store.newest_generation())

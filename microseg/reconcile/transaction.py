@@ -68,6 +68,7 @@ class Request:
         hook: how; None: as the kernel prefers.
         sizing: capacities of maps that have to be made.
         allow_failing_tests: apply although the policy's own tests fail.
+        debug_program: a program that has to be loaded traces each packet.
         adopt_s: for how long after attaching connections in progress are adopted.
 
     """
@@ -79,6 +80,7 @@ class Request:
     sizing: Sizing = field(default_factory=Sizing)
     allow_failing_tests: bool = False
     adopt_s: float = 0.0
+    debug_program: bool = False
 
 
 @dataclass(slots=True)

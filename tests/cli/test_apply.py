@@ -32,6 +32,43 @@ def test_what_xdp_cannot_do_is_said(session: Session, plane: FakeDataPlane) -> N
     assert "it can't see what goes out" in session.expect(0, "attach", "-i", "eth1", "--hook", "xdp")
 
 
+def test_the_program_that_traces_comes_and_goes_with_its_setting(
+    session: Session, plane: FakeDataPlane
+) -> None:
+    session.commit("the first")
+    loaded = session.type("apply", "-i", "eth0", "--debug-program")
+    assert (loaded.exit_code, plane.debug) == (0, True)
+    assert "warning: the program traces each packet, which is slow: cat /sys/kernel/" in loaded.stderr
+    assert "replaced" not in loaded.stdout, "it was loaded that way at once"
+    assert "program   traces each packet" in session.expect(0, "status")
+    assert session.objects("status")["debug_program"]
+    output = session.expect(0, "apply")
+    assert output.endswith("The program was replaced by another build, everywhere it is attached.\n")
+    assert not plane.debug
+    assert "replaced" not in session.expect(0, "apply")
+    session.settings.write_text(session.settings.read_text() + "debug_program = true\n")
+    session.expect(0, "apply")
+    assert plane.debug
+    assert '"operation": "program"' in (session.folder / "state" / "history.jsonl").read_text()
+
+
+def test_a_program_that_cannot_be_replaced_leaves_the_policy_in_force(
+    session: Session, plane: FakeDataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*, debug: bool) -> None:
+        raise KernelError(f"the kernel refuses the program, {debug=}", log="verifier's words")
+
+    session.commit("the first")
+    session.expect(0, "apply", "-i", "eth0")
+    monkeypatch.setattr(plane, "replace_programs", refuse)
+    session.write(ONE_MORE)
+    result = session.type("apply", "--debug-program")
+    assert result.exit_code == 4
+    assert "Generation 2 is in force" in result.stdout
+    assert "error: the policy is in force, but by the program there was: the kernel refuses" in result.stderr
+    assert "verifier's words" in result.stderr
+
+
 def test_a_change_names_both_revisions(session: Session) -> None:
     first = session.commit("the first")
     session.expect(0, "apply", "-i", "eth0")
@@ -149,8 +186,8 @@ def test_a_failure_on_the_way_says_what_stands(session: Session, plane: FakeData
 
 
 def test_the_verifiers_words_are_quoted(session: Session, plane: FakeDataPlane) -> None:
-    def refuse(sizing: object) -> None:
-        del sizing
+    def refuse(sizing: object, *, debug: bool = False) -> None:
+        del sizing, debug
         raise KernelError("the kernel rejects the program", advice="report it", log="R1 is\nnot a pointer")
 
     plane.load = refuse  # type: ignore[method-assign]

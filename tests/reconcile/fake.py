@@ -75,7 +75,7 @@ class FakeDataPlane:
         self._forget()
 
     def _forget(self) -> None:
-        self.loaded = False
+        self.loaded = self.debug = False
         self.has_maps = False
         self.sizing = Sizing()
         self.root = Root()
@@ -113,10 +113,19 @@ class FakeDataPlane:
         return self.loaded
 
     @counted
-    def load(self, sizing: Sizing) -> None:
+    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
         if not self.has_maps:
             self.sizing = sizing
         self.loaded = self.has_maps = True
+        self.debug = debug
+
+    @counted
+    def is_debug_program(self) -> bool:
+        return self.debug
+
+    @counted
+    def replace_programs(self, *, debug: bool) -> None:
+        self.debug = debug
 
     @counted
     def unload(self) -> None:
