@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 from cli.terminal_session import BROKEN, FAILING, SHOP, Session
-from output.test_formats import LINT, SARIF, TEST
+from output.test_formats import LINT, TEST, validate_sarif
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def _at_the_root_of_the_repository(session: Session, monkeypatch: pytest.MonkeyP
 def test_lint_as_sarif(session: Session) -> None:
     session.write(BROKEN)
     log = json.loads(session.expect(1, "lint", "--format", "sarif"))
-    jsonschema.validate(log, SARIF, cls=jsonschema.Draft4Validator)
+    validate_sarif(log)
     (result,) = log["runs"][0]["results"]
     assert result["ruleId"] == "MS202"
     place = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
