@@ -14,7 +14,6 @@ done </modules/order
 
 mount -t tmpfs -o size=75% layers /layers
 mkdir /layers/host /layers/upper /layers/work
-# The host may change files meanwhile; with cache=loose the guest does not ask again for what it has read.
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /layers/host
 mount -t overlay -o lowerdir=/layers/host,upperdir=/layers/upper,workdir=/layers/work overlay /new
 
@@ -23,5 +22,5 @@ for each in dev proc sys; do
 done
 mount -t tmpfs run /new/run
 mkdir /new/run/guest
-cp /inside.sh /command.sh /new/run/guest/
+cp /inside.sh /command.sh /checkout /new/run/guest/
 exec switch_root /new /bin/sh /run/guest/inside.sh

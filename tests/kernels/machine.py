@@ -102,14 +102,14 @@ def first_files(kernel: Kernel, command: list[str]) -> bytes:
     """Return the first root file system: enough to reach the host's files."""
     modules = [Entry(f"modules/{one.name}.ko", one.contents) for one in kernel.modules]
     order = "".join(f"/modules/{one.name}.ko\n" for one in kernel.modules)
-    script = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(command)}\n"
     return archive(
         [
             *(Entry(name, mode=FOLDER) for name in FOLDERS),
             Entry("bin/busybox", BUSYBOX.read_bytes()),
             Entry("init", (HERE / "init.sh").read_bytes()),
             Entry("inside.sh", (HERE / "inside.sh").read_bytes()),
-            Entry("command.sh", script.encode()),
+            Entry("checkout", str(Path.cwd()).encode()),
+            Entry("command.sh", shlex.join(command).encode()),
             Entry("modules/order", order.encode()),
             *modules,
         ]
