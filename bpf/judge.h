@@ -13,6 +13,12 @@
 #include "stats.h"
 #include "unasked.h"
 
+/* Of a session: its rule asks for events. */
+ms_inline __u8 ms_log_flag(const struct ms_search *s)
+{
+	return s->flags & MS_ENTRY_LOG ? MS_SESSION_LOG : 0;
+}
+
 ms_inline int ms_passes(const struct ms_search *s)
 {
 	return s->verdict == MS_VERDICT_ALLOW || s->verdict == MS_VERDICT_AUDIT;
@@ -48,8 +54,8 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	session.generation = scratch->generation;
 	session.rule = s->rule;
 	session.verdict = s->verdict;
-	session.flags = (scratch->question.client ? MS_SESSION_CLIENT_IS_SECOND : 0) |
-			(s->flags & MS_ENTRY_LOG ? MS_SESSION_LOG : 0) | (scratch->adopt ? MS_SESSION_ADOPTED : 0);
+	session.flags = (scratch->question.client ? MS_SESSION_CLIENT_IS_SECOND : 0) | ms_log_flag(s) |
+			(scratch->adopt ? MS_SESSION_ADOPTED : 0);
 	session.state = MS_STATE_OPENING;
 	if (scratch->adopt)
 		session.state = ms_next_state(&session, &scratch->packet, 1);
@@ -80,6 +86,7 @@ ms_inline __u32 ms_rejudged(struct ms_stats *stats, struct ms_scratch *scratch)
 	if (session) {
 		session->rule = scratch->search.rule;
 		session->verdict = scratch->search.verdict;
+		session->flags = (session->flags & ~MS_SESSION_LOG) | ms_log_flag(&scratch->search);
 		session->generation = scratch->generation;
 		ms_session_advance(session, &scratch->packet, scratch->now, opening);
 	}
