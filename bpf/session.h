@@ -24,18 +24,38 @@ ms_inline int ms_adopting(void)
 	return settings && settings->adopt_until_s && ms_boot_s() < settings->adopt_until_s;
 }
 
+/*
+ * Keep the compiler from making one call of both branches, with either map: the kernel puts the lookup itself in the
+ * place of a call whose map it knows, and otherwise goes through two indirect ones.
+ */
+#define MS_APART(family) asm volatile("# " #family : "+r"(session))
+
 ms_inline struct ms_session *ms_session_find(struct ms_packet *packet)
 {
-	if (packet->family == 4)
-		return session4.lookup(&packet->key4);
-	return session6.lookup(&packet->key6);
+	struct ms_session *session;
+
+	if (packet->family == 4) {
+		session = session4.lookup(&packet->key4);
+		MS_APART(4);
+	} else {
+		session = session6.lookup(&packet->key6);
+		MS_APART(6);
+	}
+	return session;
 }
 
 ms_inline struct ms_session *ms_opening_find(struct ms_packet *packet)
 {
-	if (packet->family == 4)
-		return opening4.lookup(&packet->key4);
-	return opening6.lookup(&packet->key6);
+	struct ms_session *session;
+
+	if (packet->family == 4) {
+		session = opening4.lookup(&packet->key4);
+		MS_APART(4);
+	} else {
+		session = opening6.lookup(&packet->key6);
+		MS_APART(6);
+	}
+	return session;
 }
 
 /* Look in both maps; *opening says which one has it. */

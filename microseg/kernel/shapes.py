@@ -20,10 +20,10 @@ _MMAPABLE = 1 << 10
 EVENT_BUFFER_BYTES = 1 << 20
 """Ring buffer of flow_events: a power of two and a multiple of the page size."""
 
-FRAGMENTS = 4096
+FRAGMENTS = 1024
 """Packets of each family whose later fragments may follow."""
 
-OPENING_SHARE = 4
+OPENING_SHARE = 8
 """One opening session is kept for so many sessions."""
 
 
@@ -55,16 +55,15 @@ class MapShape:
 def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
     """Return every pinned map by name."""
     key4, key6 = abi_session.SESSION_KEY4_SIZE, abi_session.SESSION_KEY6_SIZE
-    session, opening = sizing.sessions, max(sizing.sessions // OPENING_SHARE, 1024)
     session_size = abi_session.SESSION_SIZE
     return _policy_shapes(sizing) | {
         "slot_config": MapShape(MapType.ARRAY, 4, abi.SLOT_CONFIG_SIZE, abi.SLOTS),
         "policy_root": MapShape(MapType.ARRAY, 4, abi.ROOT_SIZE, 1, _MMAPABLE),
         "config": MapShape(MapType.ARRAY, 4, abi_settings.SETTINGS_SIZE, 1),
-        "session4": MapShape(MapType.LRU_HASH, key4, session_size, session),
-        "session6": MapShape(MapType.LRU_HASH, key6, session_size, session),
-        "opening4": MapShape(MapType.LRU_HASH, key4, session_size, opening),
-        "opening6": MapShape(MapType.LRU_HASH, key6, session_size, opening),
+        "session4": MapShape(MapType.LRU_HASH, key4, session_size, sizing.sessions),
+        "session6": MapShape(MapType.LRU_HASH, key6, session_size, sizing.sessions6),
+        "opening4": MapShape(MapType.LRU_HASH, key4, session_size, _opening(sizing.sessions)),
+        "opening6": MapShape(MapType.LRU_HASH, key6, session_size, _opening(sizing.sessions6)),
         "fragment4": MapShape(
             MapType.LRU_HASH, abi_session.FRAGMENT_KEY4_SIZE, abi_session.FRAGMENT_SIZE, FRAGMENTS
         ),
@@ -77,6 +76,10 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
         ),
         "flow_events": MapShape(MapType.RINGBUF, 0, 0, EVENT_BUFFER_BYTES),
     }
+
+
+def _opening(sessions: int) -> int:
+    return max(sessions // OPENING_SHARE, 1024)
 
 
 def _policy_shapes(sizing: Sizing) -> dict[str, MapShape]:

@@ -45,7 +45,8 @@ class Sizing:
     addresses: int = 65_536
     services: int = 16_384
     rules: int = 131_072
-    sessions: int = 131_072
+    sessions: int = 120_000
+    sessions6: int = 16_000
     rule_counters: int = 32_768
 
     def policy_capacities(self) -> dict[PolicyMap, int]:

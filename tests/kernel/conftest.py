@@ -20,7 +20,7 @@ from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.maps import Map
 from microseg.reconcile.dataplane import Hook, KernelError, Sizing
 
-SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, rule_counters=1024)
+SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, sessions6=4096, rule_counters=1024)
 
 
 def why_no_bpf() -> str:

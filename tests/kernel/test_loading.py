@@ -103,10 +103,10 @@ def test_pinned_map_of_another_shape_is_refused_with_both(home: Path) -> None:
     plane.load(SIZING)
     before = pins(home)
     with pytest.raises(
-        IncompatibleMapError, match=r"the pinned map opening4 is lru_hash, .*1024 entries"
+        IncompatibleMapError, match=r"the pinned map session4 is lru_hash, .*4096 entries"
     ) as raised:
         plane.load(replace(SIZING, sessions=8192))
-    assert "needed: lru_hash, key 16 bytes, value 64 bytes, 2048 entries" in raised.value.message
+    assert "needed: lru_hash, key 16 bytes, value 64 bytes, 8192 entries" in raised.value.message
     assert pins(home) == before
 
 
