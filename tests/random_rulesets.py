@@ -58,6 +58,7 @@ class Maker:
         self._v4_bits = v4_bits
         self._v6_bits = v6_bits
         self._line = 0
+        self._most_rules = rng.choice((2, 3, 5))
         self._sets = [NamedSet(f"g{i}", self._addresses()) for i in range(rng.randint(2, 6))]
         self._sets.append(NamedSet("any", ANY_ADDRESS))
         self._services = [NamedService(f"s{i}", self._service()) for i in range(rng.randint(1, 4))]
@@ -136,7 +137,7 @@ class Maker:
 
     def _policy(self, name: str, *, expiry: bool) -> Policy:
         rng = self._rng
-        rules = tuple(self._rule(expiry=expiry) for _ in range(rng.randint(1, 5)))
+        rules = tuple(self._rule(expiry=expiry) for _ in range(rng.randint(1, self._most_rules)))
         mode = Mode.AUDIT if rng.random() < 0.15 else Mode.ENFORCE
         return Policy(name, self._span(), rules, rng.choice((10, 10, 20)), mode)
 

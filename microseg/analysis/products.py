@@ -95,7 +95,7 @@ def _widest(box: Box, pieces: Sequence[Box], axis: int) -> Bits:
             found |= piece[axis]
         elif part:
             _add(partly, part, piece[axis])
-    return found | partly.get(full, 0)
+    return box[axis] | found | partly.get(full, 0)
 
 
 def _add(totals: dict[int, Bits], amount: int, classes: Bits) -> None:

@@ -14,6 +14,8 @@ from microseg.analysis.wording import Part
 from microseg.policy.evaluate import evaluate
 from microseg.policy.rules import Ruleset, Verdict
 
+Changes = dict[tuple[Kind, Verdict, Verdict], Packets]
+
 UNIVERSE = small()
 PARTS = 8
 
@@ -25,8 +27,8 @@ def packets_of(universe: Universe, part: Part) -> Packets:
     return found
 
 
-def changed_packets(before: Ruleset, after: Ruleset) -> dict[tuple[Kind, Verdict, Verdict], Packets]:
-    found: dict[tuple[Kind, Verdict, Verdict], Packets] = {}
+def changed_packets(before: Ruleset, after: Ruleset) -> Changes:
+    found: Changes = {}
     for old, packets in UNIVERSE.outcomes(before).items():
         for new, others in UNIVERSE.outcomes(after).items():
             if packets & others and old != new:
@@ -44,22 +46,21 @@ def test_differences_are_those_of_every_packet(part: int) -> None:
         maker = Maker(Random(seed))
         before = maker.ruleset()
         after = maker.changed(before) if seed % 7 else maker.ruleset()
-        found: dict[tuple[Kind, Verdict, Verdict], Packets] = {}
+        found: Changes = {}
+        decided = [list(UNIVERSE.deciders(ruleset)) for ruleset in (before, after)]
         for change in compare(before, after):
             packets = packets_of(UNIVERSE, change.part)
             key = change.kind, change.before, change.after
             assert packets & ~found.get(key, 0), seed  # nothing is told in vain
             found[key] = found.get(key, 0) | packets
-            check(before, after, change, packets, seed)
+            check_witness(before, after, change, seed)
+            for rules, deciders in zip((change.rules_before, change.rules_after), decided, strict=True):
+                assert set(rules) == {rule for rule, mine in deciders if mine & packets}, seed
         assert found == changed_packets(before, after), seed
 
 
-def check(before: Ruleset, after: Ruleset, change: Change, packets: Packets, seed: int) -> None:
+def check_witness(before: Ruleset, after: Ruleset, change: Change, seed: int) -> None:
     witness = change.part.witness
     assert witness in change.part, seed
     assert evaluate(before, witness).verdict is change.before, seed
     assert evaluate(after, witness).verdict is change.after, seed
-    for ruleset, deciders in ((before, change.rules_before), (after, change.rules_after)):
-        assert set(deciders) == {
-            decider for decider, decided in UNIVERSE.deciders(ruleset) if decided & packets
-        }, seed
