@@ -18,8 +18,8 @@ METAPACKAGE = "linux-image-amd64"
 WITH_SECURITY_ARCHIVE = frozenset({"bookworm", "trixie"})
 MIRROR = re.compile(r"^(\S+/debian(?:-security)?)/?$", re.MULTILINE)
 
-# Since 6.17 the image, the binary and the modules are packages of their own.
-KERNEL_PACKAGE = re.compile(r"^(linux-(?:image|binary|modules)-\d\S*)$", re.MULTILINE)
+# One package up to 6.12; later ones are in parts.
+KERNEL_PACKAGE = re.compile(r"^(linux-(?:base|binary|image|modules)-\d\S*)$", re.MULTILINE)
 
 
 class ArchiveError(Exception):

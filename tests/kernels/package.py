@@ -48,14 +48,16 @@ def unpack(packages: tuple[Path, ...], folder: Path) -> Kernel:
     """Return the kernel in the packages, unpacked below folder; raises PackageError."""
     for package in packages:
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True)
-    images = sorted(folder.glob("boot/vmlinuz-*"))
-    if len(images) != 1:
-        raise PackageError(f"{len(images)} kernel images in {', '.join(path.name for path in packages)}")
-    release = images[0].name.removeprefix("vmlinuz-")
-    for tree in (folder / "lib/modules" / release, folder / "usr/lib/modules" / release):
-        if tree.is_dir():
-            return Kernel(release, images[0], tuple(_in_loading_order(tree)))
-    raise PackageError(f"no modules for {release} in {', '.join(path.name for path in packages)}")
+    trees = [path.parent for path in sorted(folder.glob("**/lib/modules/*/modules.builtin"))]
+    if len(trees) != 1:
+        raise PackageError(
+            f"{len(trees)} kernels in {', '.join(path.name for path in packages) or 'no package'}"
+        )
+    (tree,) = trees
+    for image in (folder / f"boot/vmlinuz-{tree.name}", tree / "vmlinuz"):
+        if image.is_file():
+            return Kernel(tree.name, image, tuple(_in_loading_order(tree)))
+    raise PackageError(f"no image of {tree.name} in {', '.join(path.name for path in packages)}")
 
 
 def module(path: Path) -> Module:

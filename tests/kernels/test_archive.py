@@ -12,6 +12,7 @@ APT_CACHE = """
     echo linux-image-amd64
     echo '  Depends: linux-base-amd64'
     echo linux-base-amd64
+    echo linux-base-7.3.4+deb13-amd64
     echo linux-binary-7.3.4+deb13-amd64
     echo linux-image-7.3.4+deb13-amd64
     echo linux-modules-7.3.4+deb13-amd64
@@ -52,6 +53,7 @@ def test_newest_kernel_s_packages_are_fetched(
     programs(tmp_path, monkeypatch)
     fetched = Archive("trixie-backports", kept).kernel(update=False)
     assert [path.name.partition("-7")[0] for path in fetched] == [
+        "linux-base",
         "linux-binary",
         "linux-image",
         "linux-modules",

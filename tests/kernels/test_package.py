@@ -16,14 +16,16 @@ def module_file(*depends: str) -> bytes:
     return b"\x7fELF\0license=GPL\0depends=" + ",".join(depends).encode() + b"\0name=x\0"
 
 
-def packaged(folder: Path, files: dict[str, bytes], built_in: tuple[str, ...] = ()) -> tuple[Path, ...]:
+def packaged(
+    folder: Path, files: dict[str, bytes], image: str = f"boot/vmlinuz-{RELEASE}"
+) -> tuple[Path, ...]:
     """Build a package of a kernel with these modules; all others that are wanted are built in."""
     tree = folder / "tree"
-    modules = tree / "lib/modules" / RELEASE
+    modules = tree / "usr/lib/modules" / RELEASE
     names = {name.partition(".")[0].replace("-", "_") for name in files}
-    rest = [name for name in (*BOOT_MODULES, *TEST_MODULES, *built_in) if name not in names]
+    rest = [name for name in (*BOOT_MODULES, *TEST_MODULES) if name not in names]
     contents = {
-        tree / f"boot/vmlinuz-{RELEASE}": b"image",
+        tree / image: b"image",
         modules / "modules.builtin": "".join(f"kernel/{name}.ko\n" for name in rest).encode(),
         tree / "DEBIAN/control": (
             b"Package: linux-image-1\nVersion: 1\nArchitecture: amd64\nMaintainer: N\nDescription: d\n"
@@ -64,6 +66,16 @@ def test_missing_module_is_named(tmp_path: Path) -> None:
         unpack(packaged(tmp_path, {"veth.ko": module_file("b-one")}), tmp_path / "unpacked")
 
 
+def test_image_may_stand_with_the_modules(tmp_path: Path) -> None:
+    image = f"usr/lib/modules/{RELEASE}/vmlinuz"
+    assert unpack(packaged(tmp_path, {}, image), tmp_path / "unpacked").image.read_bytes() == b"image"
+
+
+def test_package_without_an_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=rf"no image of {RELEASE}"):
+        unpack(packaged(tmp_path, {}, "boot/other"), tmp_path / "unpacked")
+
+
 def test_package_without_a_kernel_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match="0 kernel images"):
+    with pytest.raises(PackageError, match="0 kernels in no package"):
         unpack((), tmp_path)
