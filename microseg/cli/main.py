@@ -22,6 +22,7 @@ COMMANDS = {
     "detach": "End enforcement, everywhere or on some interfaces.",
     "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
     "fmt": "Put policy files into their one format.",
+    "hooks": "Let git refuse commits and pushes whose policy is wrong.",
     "lint": "Check the policy and show everything that is wrong with it.",
     "lsp": "Speak the Language Server Protocol, for editors.",
     "observe": "Show denied and logged packets as they come, until interrupted.",

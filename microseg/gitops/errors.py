@@ -36,3 +36,11 @@ class GitMissingError(GitError):
 
 class NoPolicyDirectoryError(GitError):
     """The commit doesn't have the policy directory."""
+
+
+class ForeignHookError(GitError):
+    """There is a hook already that isn't ours."""
+
+
+class PushRefusedError(GitError):
+    """A push would do what must not be done, whatever the policy in it says."""

@@ -149,6 +149,33 @@ def open_revision(policy_dir: Path, revision: str) -> GitTree:
         raise
 
 
+def open_object(folder: Path, name: str, prefix: str) -> GitTree:
+    """Return a directory of a commit or a tree that git told a hook about.
+
+    Also in a bare repository, and of a push whose objects git keeps in quarantine.
+
+    Args:
+        folder: where git started the hook.
+        name: the object's full name.
+        prefix: the directory's path in it; empty: all of it.
+
+    Raises:
+        NotARepositoryError, NoPolicyDirectoryError: it isn't there.
+
+    """
+    try:
+        repo = Repo(folder, search_parent_directories=True, expand_vars=False)
+    except InvalidGitRepositoryError as error:
+        raise NotARepositoryError(f"{folder} is not in a git repository") from error
+    try:
+        commit = _commit(repo, name)
+        revision = Revision(name, _subject(repo, commit) if commit else "")
+        return GitTree(repo, revision, _entries(repo, name, prefix))
+    except BaseException:
+        repo.close()
+        raise
+
+
 def describe_directory(policy_dir: Path) -> Revision | None:
     """Return the commit that is checked out, dirty when the policy directory differs from it.
 
@@ -248,7 +275,7 @@ def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
         )
     except GitCommandError as error:
         raise NoPolicyDirectoryError(
-            f"commit {commit[:10]} has no directory {prefix}",
+            f"commit {commit[:10]} has no directory {prefix or '.'}",
             advice="name the policy directory as it is in that commit: --policy-dir",
         ) from error
     entries = {}

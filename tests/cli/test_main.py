@@ -36,13 +36,17 @@ def test_every_command_has_help_and_a_page_section(session: Session, name: str) 
     assert f"\n## {name}\n" in (ROOT / "docs" / "commands.md").read_text()
 
 
+def with_subcommands(command: click.Command) -> list[click.Command]:
+    return [command, *(command.commands.values() if isinstance(command, click.Group) else [])]
+
+
 def test_every_option_is_documented() -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
     for name in COMMANDS:
-        command = import_module(f"microseg.cli.{name}").command
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert f"`{max(parameter.opts, key=len)}`" in page, f"{name}: {parameter.opts}"
+        for command in with_subcommands(import_module(f"microseg.cli.{name}").command):
+            for parameter in command.params:
+                if isinstance(parameter, click.Option):
+                    assert f"`{max(parameter.opts, key=len)}`" in page, f"{name}: {parameter.opts}"
 
 
 def test_help_imports_no_command() -> None:
