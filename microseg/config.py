@@ -5,9 +5,13 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.analysis.breadth import OpenSide
+from microseg.analysis.lint import Options
+from microseg.analysis.review import Taste
 from microseg.output.severities import Severities
 from microseg.reconcile.dataplane import Hook, Sizing
 
@@ -19,6 +23,7 @@ FILE_VARIABLE = "MICROSEG_CONFIG"
 SIZING_TABLE = "maps"
 LINT_TABLE = "lint"
 LARGEST_MAP = 1 << 24
+MAX_NOTICE_DAYS = 3660
 
 Value: TypeAlias = Any
 """Whatever a TOML file, a variable or an option can say."""
@@ -54,7 +59,7 @@ class Settings:
         adopt_s: for how long after attaching TCP connections in progress are adopted.
         debug_program: the program traces each packet.
         sizing: capacities of the kernel's maps.
-        severities: how lint takes its findings.
+        lint: what lint looks for, and how severe it takes it.
 
     """
 
@@ -68,7 +73,7 @@ class Settings:
     adopt_s: float = 300.0
     debug_program: bool = False
     sizing: Sizing = field(default_factory=Sizing)
-    severities: Severities = field(default_factory=Severities)
+    lint: Taste = field(default_factory=Taste)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,23 @@ def _flag(value: Value) -> bool:
     return value
 
 
+def _too_open(value: Value) -> dict[str, Value]:
+    sides = {side.name.lower(): side for side in OpenSide}
+    if not isinstance(value, list) or not set(map(str, value)) <= sides.keys():
+        raise ValueError(f"not a list of {', '.join(sides)}")
+    return {"too_open": frozenset(sides[name] for name in value)}
+
+
+def _repeated_default(value: Value) -> dict[str, Value]:
+    return {"repeated_default": _flag(value)}
+
+
+def _notice(value: Value) -> dict[str, Value]:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NOTICE_DAYS:
+        raise ValueError(f"not a number of days, 0 .. {MAX_NOTICE_DAYS}")
+    return {"notice": timedelta(days=value)}
+
+
 def _truth(text: str) -> Value:
     return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
 
@@ -152,6 +174,13 @@ SETTINGS = (
     Setting("debug_program", _flag, split=_truth),
 )
 
+LINT_OPTIONS: Mapping[str, Callable[[Value], dict[str, Value]]] = {
+    "too_open": _too_open,
+    "repeated_default": _repeated_default,
+    "expiry_notice_days": _notice,
+}
+"""What [lint] says besides codes; each makes the field of Options that it sets, or raises ValueError."""
+
 PATHS = ("policy_dir", "state_dir", "run_dir", "pin_dir")
 
 
@@ -174,8 +203,8 @@ def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Pat
         if candidates:
             values[setting.name] = _read(setting, *candidates[0])
     sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
-    severities = _severities(written.values.get(LINT_TABLE, {}), written.path)
-    return Settings(**values, sizing=sizing, severities=severities)
+    taste = _taste(written.values.get(LINT_TABLE, {}), written.path)
+    return Settings(**values, sizing=sizing, lint=taste)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +273,23 @@ def _sizing(table: Value, path: Path) -> Sizing:
     return Sizing(**table)
 
 
-def _severities(table: Value, path: Path) -> Severities:
+def _taste(table: Value, path: Path) -> Taste:
+    """Read [lint]: options by their names, everything else is a code and how severe it is."""
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: {LINT_TABLE} is not a table", advice=f"write [{LINT_TABLE}]")
+    options: dict[str, Value] = {}
+    for name, value in table.items():
+        if name in LINT_OPTIONS:
+            try:
+                options |= LINT_OPTIONS[name](value)
+            except ValueError as error:
+                raise ConfigError(f"{path}: [{LINT_TABLE}] {name}: {value!r} is {error}") from error
+    codes = {name: level for name, level in table.items() if name not in LINT_OPTIONS}
     try:
-        return Severities.read(table)
+        return Taste(Severities.read(codes), Options(**options))
     except ValueError as error:
-        raise ConfigError(f"{path}: [{LINT_TABLE}] {error}", advice="microseg explain lists them") from error
+        advice = f"microseg explain lists them; options are {', '.join(LINT_OPTIONS)}"
+        raise ConfigError(f"{path}: [{LINT_TABLE}] {error}", advice=advice) from error
 
 
 def _check_names(table: Mapping[str, Value], known: list[str], where: str) -> None:

@@ -76,7 +76,7 @@ class Code(Enum):
     SHADOWED_RULE = "MS301", "a rule that can never match", Severity.WARNING
     DUPLICATE_RULE = "MS302", "the same rule twice", Severity.WARNING
     EXPIRED_RULE = "MS303", "a rule that has expired", Severity.WARNING
-    EXPIRES_SOON = "MS304", "a rule that expires within two weeks", Severity.NOTE
+    EXPIRES_SOON = "MS304", "a rule that expires soon", Severity.NOTE
     EMPTY_SET = "MS305", "a set without a single address or service", Severity.WARNING
     UNUSED_GROUP = "MS306", "a group nothing uses", Severity.WARNING
     UNUSED_SERVICE = "MS307", "a service nothing uses", Severity.WARNING

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from microseg.analysis import conflicts, lint, proofs, protection
 from microseg.analysis.book import Book
+from microseg.compiler.checks import NOTICE
 from microseg.compiler.pipeline import Compilation, compile_tree
 from microseg.diagnostics import Code, has_errors, in_order
 from microseg.lang import ignores
@@ -60,7 +61,8 @@ def examine(
         review: also remark on what a careful reviewer would, and how.
 
     """
-    compilation = compile_tree(tree, today, audit=audit, capacities=capacities)
+    notice = review.notice if review else NOTICE
+    compilation = compile_tree(tree, today, audit=audit, capacities=capacities, notice=notice)
     ruleset = compilation.intended
     if has_errors(compilation.diagnostics):
         return Examination(compilation, ())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from microseg.analysis import breadth, protection, redundancy, shadowing
 from microseg.analysis.breadth import OpenSide
 from microseg.analysis.labels import cause
+from microseg.compiler.checks import NOTICE
 from microseg.diagnostics import Code, Diagnostic, Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
     from microseg.analysis.book import Book
     from microseg.analysis.breadth import Broad
@@ -33,11 +35,13 @@ class Options:
             none of them: never.
         repeated_default: remark on rules that refuse what the default refuses anyway; many write them on
             purpose.
+        notice: how long before its last day a rule is announced to expire.
 
     """
 
     too_open: frozenset[OpenSide] = frozenset({OpenSide.SOURCE, OpenSide.SERVICE})
     repeated_default: bool = False
+    notice: timedelta = NOTICE
 
 
 DEFAULT_OPTIONS = Options()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from microseg.analysis.review import review
 from microseg.cli import options, pages, policy_input, terminal
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.instance import now
@@ -45,9 +45,8 @@ def command(
     folder = directory or settings.policy_dir
     given = policy_input.files(folder)
     fixed = _fix(folder, given) if fix else ()
-    compilation = given.examine(audit=False).compilation
-    found = settings.severities.weigh(compilation.diagnostics)
-    compilation = replace(compilation, diagnostics=found)
+    compilation = review(given.tree, now().date(), settings.lint).compilation
+    found = compilation.diagnostics
     files = len(given.tree.policy_paths())
     match output_format:
         case "json":

@@ -29,5 +29,5 @@ def command(settings: Settings) -> ExitCode:
         return ExitCode.USAGE
     from microseg.lsp.server import serve  # noqa: PLC0415  optional, and nothing else needs it
 
-    serve(program_version(), settings.severities)
+    serve(program_version(), settings.lint)
     return ExitCode.DONE

@@ -30,13 +30,21 @@ _ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(P
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
 
 
-def check(files: Sequence[ast.File], resolution: Resolution, today: date, *, whole: bool) -> list[Diagnostic]:
+def check(
+    files: Sequence[ast.File],
+    resolution: Resolution,
+    today: date,
+    notice: timedelta = NOTICE,
+    *,
+    whole: bool,
+) -> list[Diagnostic]:
     """Return the warnings and notes about a policy directory.
 
     Args:
         files: its syntax trees.
         resolution: what they mean.
         today: decides which rules have expired.
+        notice: how long before its last day a rule is announced to expire.
         whole: nothing was left out because of an error, so what seems to be missing really is.
 
     """
@@ -44,7 +52,7 @@ def check(files: Sequence[ast.File], resolution: Resolution, today: date, *, who
     groups = resolution.scope.groups.nodes
     for policy in resolution.ruleset.policies:
         for rule in policy.rules:
-            found += _expiry(rule, today)
+            found += _expiry(rule, today, notice)
             found += _unmatchable(rule, groups)
     for policy in resolution.ruleset.active_on(today).policies:
         found += shadowing.find(policy)
@@ -108,7 +116,7 @@ def _empty_groups(resolution: Resolution) -> Iterator[Diagnostic]:
             )
 
 
-def _expiry(rule: Rule, today: date) -> Iterator[Diagnostic]:
+def _expiry(rule: Rule, today: date, notice: timedelta) -> Iterator[Diagnostic]:
     if rule.expires is None:
         return
     day = rule.expires.isoformat()
@@ -119,7 +127,7 @@ def _expiry(rule: Rule, today: date) -> Iterator[Diagnostic]:
             f"this rule expired after {day} and does nothing any more",
             help="delete it, or give it a later date",
         )
-    elif rule.expires - today <= NOTICE:
+    elif rule.expires - today <= notice:
         yield Diagnostic.of(
             Code.EXPIRES_SOON,
             rule.span,

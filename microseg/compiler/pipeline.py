@@ -20,7 +20,7 @@ from microseg.lang.files import parse_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
+    from datetime import date, timedelta
 
     from microseg.abi import PolicyMap
     from microseg.compiler.image import Image
@@ -58,6 +58,7 @@ def compile_tree(
     *,
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
+    notice: timedelta = checks.NOTICE,
 ) -> Compilation:
     """Compile a policy directory.
 
@@ -66,12 +67,13 @@ def compile_tree(
         today: rules whose last day is before it are left out; the image has no other clock in it (I5).
         audit: only report what would be denied.
         capacities: entries each kernel map can hold; None leaves them unchecked.
+        notice: how long before its last day a rule is announced to expire.
 
     """
     parsed = parse_tree(tree)
     resolution = resolve(parsed.files, tree)
     found = [*parsed.diagnostics, *resolution.diagnostics]
-    found += checks.check(parsed.files, resolution, today, whole=not has_errors(found))
+    found += checks.check(parsed.files, resolution, today, notice, whole=not has_errors(found))
     intended = resolution.ruleset.active_on(today)
     ruleset = intended.audited() if audit else intended
     image = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from microseg.analysis.examine import examine
+from microseg.analysis.review import Taste, review
 from microseg.editing.overlay import OverlayTree
 from microseg.editing.snapshot import Snapshot
 from microseg.source import DirectoryTree, is_policy_path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microseg.diagnostics import Diagnostic
-    from microseg.output.severities import Severities
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,14 @@ class Directory:
 
     Attributes:
         root: the folder.
-        severities: how findings are taken.
+        taste: how it is looked at.
         buffers: the content of open files, by path in the directory.
         published: the files the editor shows findings of.
 
     """
 
     root: Path
-    severities: Severities
+    taste: Taste
     buffers: dict[str, bytes] = field(default_factory=dict)
     published: set[str] = field(default_factory=set)
     _snapshot: Snapshot | None = None
@@ -77,6 +76,6 @@ class Directory:
 
     def findings(self, tree: OverlayTree) -> Findings:
         """Return what lint and test say about a tree of this directory."""
-        examination = examine(tree, datetime.now(UTC).date())
+        examination = review(tree, datetime.now(UTC).date(), self.taste)
         found = (*examination.compilation.diagnostics, *examination.failures)
-        return Findings(self.severities.weigh(found), examination.compilation.sources)
+        return Findings(found, examination.compilation.sources)

@@ -23,8 +23,8 @@ from microseg.lsp.places import Ruler, path_of, policy_directory, uri_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from microseg.analysis.review import Taste
     from microseg.editing.symbols import Occurrence
-    from microseg.output.severities import Severities
 
 QUIET_S = 0.15
 """Pause in the typing after which the directory is checked."""
@@ -33,9 +33,9 @@ QUIET_S = 0.15
 class PolicyServer(LanguageServer):
     """A language server for policy directories."""
 
-    def __init__(self, version: str, severities: Severities) -> None:
+    def __init__(self, version: str, taste: Taste) -> None:
         super().__init__("microseg", version, text_document_sync_kind=types.TextDocumentSyncKind.Full)
-        self._severities = severities
+        self._taste = taste
         self._directories: dict[Path, Directory] = {}
         self._checks: dict[Path, asyncio.Task[None]] = {}
         self._waiting: set[Path] = set()
@@ -47,7 +47,7 @@ class PolicyServer(LanguageServer):
             return None
         folders = [path for folder in self.workspace.folders if (path := path_of(folder))]
         root = policy_directory(file, folders)
-        return self._directories.setdefault(root, Directory(root, self._severities)), file
+        return self._directories.setdefault(root, Directory(root, self._taste)), file
 
     def ruler(self, directory: Directory) -> Ruler:
         """Return what measures the directory's texts in the client's units."""
@@ -98,9 +98,9 @@ class PolicyServer(LanguageServer):
             directory.published = {path for path, shown_there in by_path.items() if shown_there}
 
 
-def make(version: str, severities: Severities) -> PolicyServer:
+def make(version: str, taste: Taste) -> PolicyServer:
     """Return a server that waits for `start_io`."""
-    server = PolicyServer(version, severities)
+    server = PolicyServer(version, taste)
     _keep_up(server)
     _find(server)
     _complete(server)
@@ -108,10 +108,10 @@ def make(version: str, severities: Severities) -> PolicyServer:
     return server
 
 
-def serve(version: str, severities: Severities) -> None:
+def serve(version: str, taste: Taste) -> None:
     """Serve on standard input and output until the editor says goodbye."""
     logging.disable(logging.WARNING)  # pygls is chatty, and editors show what it says as errors
-    make(version, severities).start_io()
+    make(version, taste).start_io()
 
 
 def _keep_up(server: PolicyServer) -> None:

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tree import ROOT
 
+from microseg.analysis.breadth import OpenSide
+from microseg.analysis.lint import Options
 from microseg.compiler.limits import SIZING_KEYS
 from microseg.config import SETTINGS, SIZING_TABLE, ConfigError, Settings, load
+from microseg.output.severities import Severities
 from microseg.reconcile import guards
 from microseg.reconcile.dataplane import Hook, Sizing
 
@@ -63,7 +67,7 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    tables = {"sizing", "severities"}
+    tables = {"sizing", "lint"}
     assert {setting.name for setting in SETTINGS} | tables == {each.name for each in fields(Settings)}
 
 
@@ -80,6 +84,31 @@ def test_an_empty_variable_says_nothing(tmp_path: Path) -> None:
 def test_the_file_by_variable(tmp_path: Path) -> None:
     path = written(tmp_path, "lock_timeout_s = 7\n")
     assert load({}, {"MICROSEG_CONFIG": str(path)}).lock_timeout_s == 7
+
+
+def test_lint_options(tmp_path: Path) -> None:
+    text = 'too_open = ["source"]\nrepeated_default = true\nexpiry_notice_days = 30\nMS306 = "off"'
+    taste = load({}, {}, written(tmp_path, f"[lint]\n{text}\n")).lint
+    assert taste.options == Options(
+        frozenset({OpenSide.SOURCE}), repeated_default=True, notice=timedelta(days=30)
+    )
+    assert taste.severities == Severities.read({"MS306": "off"})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('too_open = ["north"]', "not a list of source, destination, service"),
+        ('too_open = "source"', "not a list"),
+        ("repeated_default = 1", "neither true nor false"),
+        ("expiry_notice_days = -1", "not a number of days"),
+        ("expiry_notice_days = true", "not a number of days"),
+        ('expiry_days = "off"', "no diagnostic expiry_days"),
+    ],
+)
+def test_lint_options_that_can_not_be_used(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load({}, {}, written(tmp_path, f"[lint]\n{line}\n"))
 
 
 def test_map_sizes(tmp_path: Path) -> None:

@@ -122,6 +122,20 @@ def test_fixing_leaves_the_rest_to_people(session: Session) -> None:
     assert (session.policies / "shop.mseg").read_text() == BROKEN + "group unused = 10.9.9.9\n"
 
 
+def test_a_reviewer_s_remarks_and_options(session: Session) -> None:
+    session.write(
+        SHOP.replace("deny  any -> db", "allow any -> db expires 2099-01-01\n  deny web -> db : tcp/5432")
+    )
+    output = session.expect(0, "lint")
+    assert "warning[MS316]" in output
+    assert "warning[MS301]" in output
+    settings = session.settings.read_text()
+    session.settings.write_text(settings + "[lint]\ntoo_open = []\n")
+    assert "MS316" not in session.expect(0, "lint")
+    session.settings.write_text(settings + '[lint]\ntoo_open = ["north"]\n')
+    session.expect(64, "lint")
+
+
 def test_severities_by_code(session: Session) -> None:
     session.write(SHOP + "group unused = 10.9.9.9\n")
     settings = session.settings.read_text()

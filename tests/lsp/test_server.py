@@ -168,11 +168,13 @@ def test_columns_are_in_the_client_s_units(tmp_path: Path, encoding: str | None,
     assert editor.close() == 0
 
 
-def test_severities_of_the_settings(tmp_path: Path) -> None:
+def test_the_settings_of_lint_count(tmp_path: Path) -> None:
     (tmp_path / "microseg.toml").write_text('[lint]\nMS306 = "error"\n')
     editor = Editor(tmp_path)
     uri = editor.open("a.mseg", "group a = 10.0.0.1\n")
     assert [(each["code"], each["severity"]) for each in editor.findings(uri)] == [("MS306", 1)]
+    editor.change(uri, "policy p { allow any -> 10.0.0.1 }\n")
+    assert [(each["code"], each["severity"]) for each in editor.findings(uri)] == [("MS316", 2)]
     assert editor.close() == 0
 
 
