@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from microseg.analysis.review import review
 from microseg.cli import terminal
-from microseg.cli.policy_input import PolicyInput
+from microseg.cli.instance import now
 from microseg.diagnostics import summary
 from microseg.gitops import revisions
 from microseg.render import render_text
@@ -15,11 +16,11 @@ from microseg.render import render_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from microseg.analysis.review import Taste
     from microseg.gitops.pushes import Candidate
-    from microseg.output.severities import Severities
 
 
-def is_good(repository: Path, folder: str, candidate: Candidate, severities: Severities) -> bool:
+def is_good(repository: Path, folder: str, candidate: Candidate, taste: Taste) -> bool:
     """Judge the policy of a commit or of what is staged; says on standard error what is wrong with it.
 
     Standard error is what git shows to whoever pushes. Raises GitError.
@@ -28,10 +29,9 @@ def is_good(repository: Path, folder: str, candidate: Candidate, severities: Sev
         if not tree.policy_paths():
             terminal.fail(f"{candidate.what}: there is no policy file (*.mseg) in {folder or '.'}")
             return False
-        examination = PolicyInput(tree, tree.revision).examine(audit=False)
+        examination = review(tree, now().date(), taste)
     compilation = examination.compilation
-    found = severities.weigh(compilation.diagnostics)
-    wrong = [each for each in found if each.is_error] + list(examination.failures)
+    wrong = [each for each in compilation.diagnostics if each.is_error] + list(examination.failures)
     if not wrong:
         return True
     color = terminal.colors(terminal.Stream.ERROR)

@@ -105,7 +105,7 @@ def run(
             candidates = pushes.pushed(sys.stdin, branch)
         case HookName.PRE_RECEIVE:
             candidates = pushes.received(sys.stdin, branch or pushes.head_branch(here))
-    verdicts = [hook_judging.is_good(here, inside, each, settings.severities) for each in candidates]
+    verdicts = [hook_judging.is_good(here, inside, each, settings.lint) for each in candidates]
     return ExitCode.DONE if all(verdicts) else ExitCode.FAILED
 
 
