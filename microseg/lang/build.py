@@ -6,7 +6,7 @@ there. Methods are looked up by the rule's name.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microseg.lang import ast
@@ -21,6 +21,20 @@ _BINARY = {operator.value: operator for operator in Operator}
 _BOTH_WAYS = "<->"
 
 
+@dataclass(frozen=True, slots=True)
+class _Enclosed:
+    """An operand in parentheses of its own, until it gets its place: they belong to what is around it.
+
+    Attributes:
+        node: the operand, with its own span.
+        span: the parentheses and what is in them.
+
+    """
+
+    node: ast.Addresses
+    span: Span
+
+
 class TreeBuilder:
     """Makes the nodes. It has no state: a reduction depends on its children alone."""
 
@@ -33,7 +47,7 @@ class TreeBuilder:
     def group(self, children: Children) -> ast.Group:
         """`group NAME = addresses`."""
         word, name, _, addresses = children
-        return ast.Group(name, addresses, word.span.to(addresses.span))
+        return ast.Group(name, _bare(addresses), word.span.to(addresses.span))
 
     def service(self, children: Children) -> ast.Service:
         """`service NAME = services`."""
@@ -54,7 +68,7 @@ class TreeBuilder:
     def protect(self, children: Children) -> ast.Protect:
         """`protect NAME from addresses [: services]`."""
         word, name, _, src, _, services = children
-        return ast.Protect(name, src, services, word.span.to((services or src).span))
+        return ast.Protect(name, _bare(src), services, word.span.to((services or src).span))
 
     def test(self, children: Children) -> ast.Test:
         """`test STRING { expectation* }`."""
@@ -84,7 +98,8 @@ class TreeBuilder:
     def flow(self, children: Children) -> ast.Flow:
         """`addresses arrow addresses [: services]`."""
         src, arrow, dst, _, services = children
-        return ast.Flow(src, dst, arrow.text == _BOTH_WAYS, services, src.span.to((services or dst).span))
+        span = src.span.to((services or dst).span)
+        return ast.Flow(_bare(src), _bare(dst), arrow.text == _BOTH_WAYS, services, span)
 
     def log(self, children: Children) -> ast.Log:
         """`log`."""
@@ -105,21 +120,21 @@ class TreeBuilder:
 
     # Sets of addresses.
 
-    def addresses(self, children: Children) -> ast.Addresses:
+    def addresses(self, children: Children) -> ast.Addresses | _Enclosed:
         """`chain, chain, ...`, perhaps with a trailing comma."""
         return _operation(children[:-1] if isinstance(children[-1], Word) else children)
 
-    def chain(self, children: Children) -> ast.Addresses:
+    def chain(self, children: Children) -> ast.Addresses | _Enclosed:
         """`product | product - product ...`."""
         return _operation(children)
 
-    def product(self, children: Children) -> ast.Addresses:
+    def product(self, children: Children) -> ast.Addresses | _Enclosed:
         """`factor & factor ...`."""
         return _operation(children)
 
     def complement(self, children: Children) -> ast.Complement:
         """`! factor`."""
-        return ast.Complement(children[1], _span(children))
+        return ast.Complement(_bare(children[1]), _span(children))
 
     def group_name(self, children: Children) -> ast.GroupName:
         """`NAME` of a group."""
@@ -142,10 +157,10 @@ class TreeBuilder:
         """`file ( STRING )`."""
         return ast.ListFile(children[2], _span(children))
 
-    def parentheses(self, children: Children) -> ast.Addresses:
+    def parentheses(self, children: Children) -> ast.Addresses | _Enclosed:
         """`( addresses )`: the tree's shape says where they are needed; an operation's span has them."""
-        inner: ast.Addresses = children[1]
-        return replace(inner, span=_span(children)) if isinstance(inner, ast.Operation) else inner
+        inner, span = _bare(children[1]), _span(children)
+        return replace(inner, span=span) if isinstance(inner, ast.Operation) else _Enclosed(inner, span)
 
     # Services.
 
@@ -188,12 +203,16 @@ class TreeBuilder:
         return ast.Ports(first, last or first, first.span.to((last or first).span))
 
 
-def _operation(children: Children) -> ast.Addresses:
+def _operation(children: Children) -> ast.Addresses | _Enclosed:
     if len(children) == 1:
-        alone: ast.Addresses = children[0]
+        alone: ast.Addresses | _Enclosed = children[0]
         return alone
     operators = tuple(_BINARY[sign.text] for sign in children[1::2])
-    return ast.Operation(tuple(children[::2]), operators, _span(children))
+    return ast.Operation(tuple(map(_bare, children[::2])), operators, _span(children))
+
+
+def _bare(child: ast.Addresses | _Enclosed) -> ast.Addresses:
+    return child.node if isinstance(child, _Enclosed) else child
 
 
 def _span(children: Children) -> Span:

@@ -170,6 +170,19 @@ def test_set_algebra(text: str, expected: str) -> None:
     assert shape(addresses(text)) == expected
 
 
+@pytest.mark.parametrize("text", ["any - (a)", "!(a)", "((a))", "(a)", "(a), (any)", "(a | any)"])
+def test_a_statement_ends_behind_its_parentheses(text: str) -> None:
+    assert statement(ast.Group, f"group g = {text}").span == at(1, 11 + len(text))
+    policy = statement(ast.Policy, f"policy p {{ allow {text} -> {text} log }}")
+    assert policy.rules[0].flow.span == at(18, 22 + 2 * len(text))
+
+
+def test_an_operand_s_span_is_without_parentheses_of_its_own() -> None:
+    node = statement(ast.Group, "group g = any - (a)").addresses
+    assert isinstance(node, ast.Operation)
+    assert (node.span, node.operands[1].span) == (at(11, 20), at(18, 19))
+
+
 def test_spans_of_set_algebra() -> None:
     node = addresses("(a | b) - !c")
     assert isinstance(node, ast.Operation)
