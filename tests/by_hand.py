@@ -11,7 +11,7 @@ from microseg.analysis.regions import of_expectation
 from microseg.policy.rules import OrderedRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import date
 
     from universe import Packets, Universe
@@ -40,6 +40,23 @@ def is_redundant(universe: Universe, ruleset: Ruleset, rules: Collection[Rule]) 
         if any(_valid(rule, day) for rule in rules)
         for now in [on(ruleset, day)]
     )
+
+
+def redundant(
+    universe: Universe, ruleset: Ruleset, candidates: Iterable[Collection[Rule]], gone: set[int]
+) -> list[Rule]:
+    """Return the first rule of the candidates that can go, each together with those before it.
+
+    Identities of what is gone already are given, and what can go is added to them.
+    """
+    found: list[Rule] = []
+    for candidate in candidates:
+        left = without(ruleset, gone)
+        rules = [rule for rule in candidate if universe.rule(rule) and id(rule) not in gone]
+        if rules and is_redundant(universe, left, rules):
+            found.append(rules[0])
+            gone.update(map(id, rules))
+    return found
 
 
 def conflicting(universe: Universe, ruleset: Ruleset) -> set[tuple[str, str]]:

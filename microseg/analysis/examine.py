@@ -12,7 +12,7 @@ from microseg.analysis import conflicts, lint, proofs, protection
 from microseg.analysis.book import Book
 from microseg.compiler.checks import NOTICE
 from microseg.compiler.pipeline import Compilation, compile_tree
-from microseg.diagnostics import Code, has_errors, in_order
+from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from microseg.abi import PolicyMap
     from microseg.diagnostics import Diagnostic
     from microseg.source import SourceTree
-
-_FOUND_BETTER = {Code.SHADOWED_RULE, Code.DUPLICATE_RULE}
-"""What the compiler sees within one policy and rule by rule, and lint sees exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +69,15 @@ def examine(
     book = Book(ruleset, spoken_of)
     disagreements = [conflicts.diagnostic(each) for each in conflicts.conflicts(book)]
     # As long as policies are in conflict, which rule comes before which is nothing to build on.
-    remarks = lint.findings(book, review) if review and not disagreements else None
+    remarks = lint.findings(book, review) if review and not disagreements else []
     failures = tuple(in_order(proofs.diagnostic(each) for each in proofs.failures(book)))
     return Examination(_with(compilation, disagreements, remarks), failures)
 
 
 def _with(
-    compilation: Compilation, disagreements: list[Diagnostic], remarks: Iterable[Diagnostic] | None
+    compilation: Compilation, disagreements: list[Diagnostic], remarks: Iterable[Diagnostic]
 ) -> Compilation:
-    """Return the compilation with what was found out about it; None is what wasn't looked for."""
-    found = list(compilation.diagnostics)
-    if remarks is not None:
-        found = [each for each in found if each.code not in _FOUND_BETTER]
-        found += ignores.silence(remarks, compilation.files)
+    """Return the compilation with what was found out about it."""
+    found = [*compilation.diagnostics, *disagreements, *ignores.silence(remarks, compilation.files)]
     image = None if disagreements else compilation.image
-    return replace(compilation, diagnostics=tuple(in_order([*found, *disagreements])), image=image)
+    return replace(compilation, diagnostics=tuple(in_order(found)), image=image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.analysis import breadth, protection, redundancy, shadowing
@@ -48,22 +49,17 @@ DEFAULT_OPTIONS = Options()
 
 
 def findings(book: Book, options: Options = DEFAULT_OPTIONS) -> list[Diagnostic]:
-    """Return what there is to remark; the book has to know what `protection.spoken_of` yields."""
+    """Return what there is to remark; the book has to know what `protection.spoken_of` yields.
+
+    All that is said to be shadowed, pointless or redundant can go at once, and no packet gets anything else.
+    """
     shadowed = shadowing.find(book)
-    idle = {each.rule for each in shadowed}
-    mute = idle.union(number for number, boxes in enumerate(book.boxes) if not boxes)
-    pointless = [
-        each
-        for each in redundancy.find_policies(book)
-        if not mute.issuperset(each.rules) and _is_worth_it(book, each, options)
-    ]
-    explained = {number for each in pointless for number in each.rules}
-    redundant = [
-        each
-        for each in redundancy.find(book, idle)
-        if each.rules[0] not in explained and _is_worth_it(book, each, options)
-    ]
-    deciding = [ordered for number, ordered in enumerate(book.rules) if number not in mute]
+    gone = {each.rule for each in shadowed}
+    deciding = [book.rules[number] for number, boxes in enumerate(book.boxes) if boxes and number not in gone]
+    wanted = partial(_is_worth_it, book, options)
+    pointless = redundancy.find_policies(book, gone, wanted)
+    gone |= {number for each in pointless for number in each.rules}
+    redundant = redundancy.find(book, gone, wanted)
     return [
         *(_shadowed(book, each) for each in shadowed),
         *(_pointless(book, each) for each in pointless),
@@ -73,13 +69,7 @@ def findings(book: Book, options: Options = DEFAULT_OPTIONS) -> list[Diagnostic]
     ]
 
 
-def removable(book: Book) -> list[OrderedRule]:
-    """Return rules that can all be deleted at once, and no packet gets anything else."""
-    idle = {each.rule for each in shadowing.find(book)}
-    return [book.rules[number] for number in redundancy.removable(book, idle)]
-
-
-def _is_worth_it(book: Book, found: Redundant, options: Options) -> bool:
+def _is_worth_it(book: Book, options: Options, found: Redundant) -> bool:
     return options.repeated_default or not found.default or book.default_outcome.verdict.passes
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.analysis.classes import Bits, ones, union
 from microseg.analysis.coverage import Covered, cover
 from microseg.analysis.space import meet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from microseg.analysis.book import Book
     from microseg.analysis.space import Box
@@ -22,7 +22,7 @@ class Redundant:
     """Rules that can be left out together, today and on every day until they expire.
 
     Attributes:
-        rules: their numbers: one, or all of a policy.
+        rules: their numbers: one, or all of a policy that match something.
         instead: the numbers of later rules that do the same to packets which others would decide otherwise.
         default: whether the default does the same to the rest.
 
@@ -33,34 +33,41 @@ class Redundant:
     default: bool
 
 
-def find(book: Book, idle: Collection[int]) -> list[Redundant]:
-    """Return the rules of which each by itself could be left out; not the idle ones, which decide nothing."""
-    candidates = [number for number, boxes in enumerate(book.boxes) if boxes and number not in idle]
-    return [found for number in candidates if (found := _redundant(book, [number]))]
+Wanted: TypeAlias = "Callable[[Redundant], bool]"
+"""Says whether rules are to be left out; if they aren't, the others must do without their going."""
 
 
-def find_policies(book: Book) -> list[Redundant]:
-    """Return the policies of which each by itself could be left out."""
-    by_policy = groupby(range(len(book.rules)), key=lambda number: book.rules[number].policy.name)
-    return [found for _, numbers in by_policy if (found := _redundant(book, list(numbers)))]
+def find(book: Book, gone: Iterable[int], wanted: Wanted) -> list[Redundant]:
+    """Return rules that can be left out, all of them together with those that are gone already.
 
-
-def removable(book: Book, idle: Collection[int]) -> list[int]:
-    """Return the numbers of rules that can all be left out at once: the idle ones and redundant ones.
-
-    Two rules can each be redundant because of the other; then only the first is among them.
+    Two rules can each be redundant because of the other; then the first is the one to go.
     """
-    gone = set(idle)
+    return _one_after_another(book, ([number] for number in range(len(book.rules))), set(gone), wanted)
+
+
+def find_policies(book: Book, gone: Iterable[int], wanted: Wanted) -> list[Redundant]:
+    """Return policies whose rules can be left out, all of them together with those that are gone already."""
+    by_policy = groupby(range(len(book.rules)), key=lambda number: book.rules[number].policy.name)
+    return _one_after_another(book, (list(numbers) for _, numbers in by_policy), set(gone), wanted)
+
+
+def _one_after_another(
+    book: Book, candidates: Iterable[Sequence[int]], gone: set[int], wanted: Wanted
+) -> list[Redundant]:
+    found: list[Redundant] = []
     boxes = union(book.boxes[number] for number in gone)
-    for number, mine in enumerate(book.boxes):
-        if number not in gone and (not mine or _redundant(book, [number], boxes)):
-            gone.add(number)
-            boxes |= mine
-    return sorted(gone)
+    for candidate in candidates:
+        rules = [number for number in candidate if number not in gone and book.boxes[number]]
+        redundant = _redundant(book, rules, boxes) if rules else None
+        if redundant and wanted(redundant):
+            found.append(redundant)
+            gone.update(rules)
+            boxes |= union(book.boxes[number] for number in rules)
+    return found
 
 
-def _redundant(book: Book, rules: Sequence[int], gone: Bits = 0) -> Redundant | None:
-    """Return the rules as redundant, if they are when the boxes in `gone` aren't there."""
+def _redundant(book: Book, rules: Sequence[int], gone: Bits) -> Redundant | None:
+    """Return the rules as redundant, if they are when these boxes of others aren't there."""
     leaving = union(book.boxes[number] for number in rules)
     instead: Bits = 0
     default = False

@@ -22,6 +22,7 @@ from microseg.render import printable, render_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microseg.analysis.review import Taste
     from microseg.cli.policy_input import PolicyInput
     from microseg.compiler.pipeline import Compilation
     from microseg.config import Settings
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 @options.with_settings(*options.POLICY)
 @options.output_format_with("sarif", "github")
 @click.option("--deny-warnings", is_flag=True, help="Exit with 1 for warnings too.")
-@click.option("--fix", is_flag=True, help="Take out what is unused or stands twice, then check again.")
+@click.option(
+    "--fix", is_flag=True, help="Take out what is unused, stands twice or is redundant, then check again."
+)
 def command(
     settings: Settings, directory: Path | None, output_format: str, *, deny_warnings: bool, fix: bool
 ) -> ExitCode:
@@ -44,7 +47,7 @@ def command(
     """
     folder = directory or settings.policy_dir
     given = policy_input.files(folder)
-    fixed = _fix(folder, given) if fix else ()
+    fixed = _fix(folder, given, settings.lint) if fix else ()
     compilation = review(given.tree, now().date(), settings.lint).compilation
     found = compilation.diagnostics
     files = len(given.tree.policy_paths())
@@ -66,9 +69,9 @@ def command(
     return ExitCode.FAILED if wrong else ExitCode.DONE
 
 
-def _fix(folder: Path, given: PolicyInput) -> tuple[Diagnostic, ...]:
+def _fix(folder: Path, given: PolicyInput, taste: Taste) -> tuple[Diagnostic, ...]:
     """Write the safe fixes down and return what they mended."""
-    mended = mend(given.tree, now().date())
+    mended = mend(given.tree, now().date(), taste.options)
     for path, content in mended.contents.items():
         replace_file(folder / path, content)
     return mended.fixed

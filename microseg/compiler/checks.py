@@ -1,6 +1,6 @@
 """What a policy says that its author probably doesn't mean: the warnings about meaning.
 
-Conflicts between policies and failed tests are found in microseg/analysis, limits in limits.py.
+What takes a look at the other rules is found in microseg/analysis, limits in limits.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from microseg.compiler import shadowing
 from microseg.diagnostics import Code, Diagnostic
 from microseg.lang import ast
 from microseg.lang.ast import Operator
@@ -54,8 +53,6 @@ def check(
         for rule in policy.rules:
             found += _expiry(rule, today, notice)
             found += _unmatchable(rule, groups)
-    for policy in resolution.ruleset.active_on(today).policies:
-        found += shadowing.find(policy)
     if whole:
         found += _unused(resolution.scope.groups, Code.UNUSED_GROUP)
         found += _unused(resolution.scope.services, Code.UNUSED_SERVICE)

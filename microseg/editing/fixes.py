@@ -1,7 +1,8 @@
 """What can be mended without asking, because no packet's verdict changes.
 
-Groups and services nothing uses, a second definition that says the same as the first, and a rule that stands
-twice, word for word. What has an ignore comment of its own is left to its author.
+Groups and services nothing uses, a second definition that says the same as the first, a rule that stands
+twice, word for word, and a rule that later ones make redundant. What has an ignore comment of its own is left
+to its author, and so is a rule that never matches: it may stand in the wrong place.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FIXABLE = frozenset(
         Code.DUPLICATE_GROUP,
         Code.DUPLICATE_SERVICE,
         Code.DUPLICATE_RULE,
+        Code.REDUNDANT_RULE,
     }
 )
 
@@ -77,7 +79,7 @@ def _nodes(file: ast.File) -> Iterator[tuple[Span, _Node]]:
 
 
 def _is_safe(diagnostic: Diagnostic, node: _Node, places: Mapping[Span, _Node]) -> bool:
-    if diagnostic.code in (Code.UNUSED_GROUP, Code.UNUSED_SERVICE):
+    if diagnostic.code in (Code.UNUSED_GROUP, Code.UNUSED_SERVICE, Code.REDUNDANT_RULE):
         return True
     earlier = places.get(diagnostic.labels[0].span) if diagnostic.labels else None
     return earlier is not None and _said(earlier) == _said(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from microseg.analysis import difference, lint
 from microseg.analysis.examine import examine
 from microseg.diagnostics import has_errors
 from microseg.editing import edits
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from microseg.analysis.examine import Examination
+    from microseg.compiler.pipeline import Compilation
     from microseg.diagnostics import Diagnostic
     from microseg.source import SourceTree
 
@@ -42,22 +44,28 @@ class Mended:
     examination: Examination
 
 
-def mend(tree: SourceTree, today: date) -> Mended:
+def mend(tree: SourceTree, today: date, options: lint.Options = lint.DEFAULT_OPTIONS) -> Mended:
     """Return what the safe fixes make of a policy directory; nothing is written."""
     contents: dict[str, bytes] = {}
     fixed: list[Diagnostic] = []
-    examination = examine(tree, today)
+    examination = examine(tree, today, review=options)
     for _ in range(MAX_ROUNDS):
         changed, gone = _once(OverlayTree(tree, contents), examination.compilation.diagnostics)
         if not changed:
             break
-        after = examine(OverlayTree(tree, contents | changed), today)
-        if has_errors(after.compilation.diagnostics) and not has_errors(examination.compilation.diagnostics):
-            break  # it can't be: but a fix that breaks a policy is never kept
+        after = examine(OverlayTree(tree, contents | changed), today, review=options)
+        if not _is_safe(examination.compilation, after.compilation):
+            break  # it can't be: but a fix that breaks a policy, or changes what it does, is never kept
         contents |= changed
         fixed += gone
         examination = after
     return Mended(contents, tuple(fixed), examination)
+
+
+def _is_safe(before: Compilation, after: Compilation) -> bool:
+    if has_errors(before.diagnostics):
+        return True
+    return not has_errors(after.diagnostics) and not difference.compare(before.intended, after.intended)
 
 
 def _once(tree: SourceTree, found: tuple[Diagnostic, ...]) -> tuple[dict[str, bytes], list[Diagnostic]]:

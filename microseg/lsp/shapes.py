@@ -32,7 +32,10 @@ _KINDS = {
     What.ICMP_TYPE: types.CompletionItemKind.EnumMember,
 }
 _UNNECESSARY = frozenset(
-    {Code.UNUSED_GROUP, Code.UNUSED_SERVICE, Code.SHADOWED_RULE, Code.DUPLICATE_RULE, Code.EXPIRED_RULE}
+    {
+        *(Code.UNUSED_GROUP, Code.UNUSED_SERVICE, Code.EXPIRED_RULE),
+        *(Code.SHADOWED_RULE, Code.DUPLICATE_RULE, Code.REDUNDANT_RULE),
+    }
 )
 
 

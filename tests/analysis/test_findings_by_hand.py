@@ -17,6 +17,7 @@ from microseg.analysis import conflicts, proofs, redundancy, shadowing
 from microseg.analysis.book import Book
 from microseg.analysis.regions import of_expectation
 from microseg.policy.evaluate import evaluate
+from microseg.policy.rules import Policy
 
 PARTS = 8
 UNIVERSE = small()
@@ -37,20 +38,24 @@ def check_rules(universe: Universe, book: Book, seed: int) -> None:
     shadowed = shadowing.find(book)
     idle = {each.rule for each in shadowed}
     assert idle == by_hand.shadowed(universe, ruleset), seed
-    redundant = {each.rules[0] for each in redundancy.find(book, idle)}
-    assert redundant == {
-        number
-        for number, rule in enumerate(rules)
-        if universe.rule(rule) and number not in idle and by_hand.is_redundant(universe, ruleset, [rule])
-    }, seed
-    pointless = {book.rules[each.rules[0]].policy.name for each in redundancy.find_policies(book)}
-    assert pointless == {
-        policy.name for policy in ruleset.policies if by_hand.is_redundant(universe, ruleset, policy.rules)
-    }, seed
-    gone = {id(rules[number]) for number in redundancy.removable(book, idle)}
+    gone = {id(rules[number]) for number in idle}
+    pointless = redundancy.find_policies(book, idle, lambda _: True)
+    assert [rules[each.rules[0]] for each in pointless] == by_hand.redundant(
+        universe, ruleset, (policy.rules for policy in in_turn(book)), gone
+    ), seed
+    idle |= {number for each in pointless for number in each.rules}
+    redundant = redundancy.find(book, idle, lambda _: True)
+    assert [rules[each.rules[0]] for each in redundant] == by_hand.redundant(
+        universe, ruleset, ([rule] for rule in rules), gone
+    ), seed
     for day in by_hand.last_days(ruleset):
         now = by_hand.on(ruleset, day)
         assert universe.outcomes(now) == universe.outcomes(by_hand.without(now, gone)), seed
+
+
+def in_turn(book: Book) -> list[Policy]:
+    """Return the policies as they are evaluated."""
+    return list({ordered.policy.name: ordered.policy for ordered in book.rules}.values())
 
 
 def check_conflicts(universe: Universe, book: Book, seed: int) -> None:
@@ -103,7 +108,8 @@ def test_shadowing_rules_cover_together_and_none_is_named_in_vain() -> None:
 def test_what_stands_in_for_a_redundant_rule_is_later_and_alike() -> None:
     for seed in range(1500):
         book = Book(Maker(Random(seed)).ruleset())
-        for found in redundancy.find(book, {each.rule for each in shadowing.find(book)}):
+        idle = [each.rule for each in shadowing.find(book)]
+        for found in redundancy.find(book, idle, lambda _: True):
             (number,) = found.rules
             assert all(other > number for other in found.instead)
             assert {book.outcomes[other] for other in found.instead} <= {book.outcomes[number]}

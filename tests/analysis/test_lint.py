@@ -30,6 +30,50 @@ def codes(text: str, options: lint.Options = lint.DEFAULT_OPTIONS) -> list[tuple
     return [(each.span.line, each.code) for each in remarks(text, options)]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ("allow 10.0.0.0/8 -> any", "allow 10.0.0.0/8 -> any", "MS302"),
+        ("allow 10.0.0.0/8 -> any", "allow 10.0.0.0/8 -> any log", "MS302"),
+        ("allow 10.0.0.0/8 -> any", "deny 10.0.0.0/8 -> any", "MS301"),
+        ("allow 10.0.0.0/8 -> any", "deny 10.1.0.0/16 -> 10.2.0.0/16 : tcp/80", "MS301"),
+        ("allow 10.0.0.0/8 -> any : tcp", "deny 10.1.0.0/16 -> any : tcp/80-90, tcp/22", "MS301"),
+        ("allow any -> any : tcp/80-90", "deny any -> any : tcp/85 from 68", "MS301"),
+        ("allow 10.0.0.1 <-> 10.0.0.2", "deny 10.0.0.2 -> 10.0.0.1", "MS301"),
+        ("allow 10.0.0.0/24 <-> any", "deny 10.0.0.1 <-> 10.0.0.2", "MS301"),
+        ("allow any4 -> any4", "deny 10.0.0.1 - 10.0.0.7 -> any4", "MS301"),
+        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp expires 2026-12-01", "MS301"),
+    ],
+)
+def test_a_rule_that_one_earlier_rule_covers(first: str, second: str, code: str) -> None:
+    assert idle(first, second) == [(3, code)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("allow 10.0.0.0/8 -> any : tcp/80", "deny 10.0.0.0/8 -> any"),
+        ("allow 10.0.0.0/8 -> any", "deny 10.0.0.0/7 -> any"),
+        ("allow 10.0.0.0/8 -> any : tcp from 68", "deny 10.0.0.0/8 -> any : tcp/80"),
+        ("allow 10.0.0.1 -> 10.0.0.2", "deny 10.0.0.1 <-> 10.0.0.2"),
+        ("allow any4 -> any4", "deny 10.0.0.1, ::1 -> any"),
+        # The earlier rule goes first: the later one matches then.
+        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp"),
+        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp expires 2027-01-02"),
+        # The earlier rule is gone already.
+        ("allow any -> any expires 2026-01-01", "deny any -> any : tcp"),
+    ],
+)
+def test_a_rule_that_can_still_match(first: str, second: str) -> None:
+    assert idle(first, second) == []
+
+
+def idle(*rules: str) -> list[tuple[int, str]]:
+    found = codes("\n".join(["policy p {", *rules, "}"]))
+    wanted = (Code.SHADOWED_RULE, Code.DUPLICATE_RULE)
+    return [(line, code.value) for line, code in found if code in wanted]
+
+
 def test_rules_that_only_together_shadow_another_are_all_named() -> None:
     (found,) = remarks(
         """policy shop {
@@ -120,15 +164,12 @@ def test_nothing_is_remarked_on_while_policies_are_in_conflict() -> None:
     assert codes(text) == [(2, Code.CONFLICT)]
 
 
-def test_removable_rules_can_all_go_at_once() -> None:
-    removed = 0
-    for seed in range(300):
-        ruleset = Maker(Random(seed)).ruleset()
-        gone = lint.removable(Book(ruleset))
-        kept = [ordered for ordered in ruleset.ordered() if ordered not in gone]
-        assert len(kept) + len(gone) == len(ruleset.ordered())
-        removed += len(gone)
-    assert removed > 300
+def test_of_two_rules_of_which_either_could_go_one_is_named() -> None:
+    rule = "allow 10.0.0.1 -> 10.1.0.1 : tcp/80"
+    assert codes(f"policy p {{\n{rule}\n{rule}\n}}") == [(3, Code.DUPLICATE_RULE)]
+    either = "policy {0} priority {1} {{ allow 10.0.0.1, 10.0.0.{1} -> 10.1.0.1 : tcp/80 }}\n"
+    last = "policy z { allow 10.0.0.2, 10.0.0.3 -> 10.1.0.1 : tcp }"
+    assert codes(either.format("a", 2) + either.format("b", 3) + last) == [(1, Code.POINTLESS_POLICY)]
 
 
 def test_every_finding_of_random_policies_can_be_told() -> None:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
-from random_policies import policy_text
 
-from microseg.compiler import shadowing
 from microseg.compiler.pipeline import compile_tree
-from microseg.compiler.resolve import resolve
 from microseg.diagnostics import Code, Severity
-from microseg.lang.parser import parse
-from microseg.policy.addresses import Family
 from microseg.source import MemoryTree
-
-if TYPE_CHECKING:
-    from microseg.policy.rules import Policy, Rule
 
 TODAY = date(2026, 6, 1)
 
@@ -41,89 +31,6 @@ def test_a_sound_policy_gives_no_word() -> None:
         test "t" { expect allow any -> web : http }
         """
     assert found(text) == []
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "code"),
-    [
-        ("allow 10.0.0.0/8 -> any", "allow 10.0.0.0/8 -> any", "MS302"),
-        ("allow 10.0.0.0/8 -> any", "allow 10.0.0.0/8 -> any log", "MS302"),
-        ("allow 10.0.0.0/8 -> any", "deny 10.0.0.0/8 -> any", "MS301"),
-        ("allow 10.0.0.0/8 -> any", "deny 10.1.0.0/16 -> 10.2.0.0/16 : tcp/80", "MS301"),
-        ("allow 10.0.0.0/8 -> any : tcp", "deny 10.1.0.0/16 -> any : tcp/80-90, tcp/22", "MS301"),
-        ("allow any -> any : tcp/80-90", "deny any -> any : tcp/85 from 68", "MS301"),
-        ("allow 10.0.0.1 <-> 10.0.0.2", "deny 10.0.0.2 -> 10.0.0.1", "MS301"),
-        ("allow 10.0.0.0/24 <-> any", "deny 10.0.0.1 <-> 10.0.0.2", "MS301"),
-        ("allow any4 -> any4", "deny 10.0.0.1 - 10.0.0.7 -> any4", "MS301"),
-        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp expires 2026-12-01", "MS301"),
-    ],
-)
-def test_a_rule_that_one_earlier_rule_covers(first: str, second: str, code: str) -> None:
-    assert in_policy(first, second) == [(code, 3)]
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("allow 10.0.0.0/8 -> any : tcp/80", "deny 10.0.0.0/8 -> any"),
-        ("allow 10.0.0.0/8 -> any", "deny 10.0.0.0/7 -> any"),
-        ("allow 10.0.0.0/8 -> any : tcp from 68", "deny 10.0.0.0/8 -> any : tcp/80"),
-        ("allow 10.0.0.1 -> 10.0.0.2", "deny 10.0.0.1 <-> 10.0.0.2"),
-        ("allow any4 -> any4", "deny 10.0.0.1, ::1 -> any"),
-        # The earlier rule goes first: the later one matches then.
-        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp"),
-        ("allow any -> any expires 2027-01-01", "deny any -> any : tcp expires 2027-01-02"),
-        # The earlier rule is gone already.
-        ("allow any -> any expires 2026-01-01 # microseg: ignore MS303", "deny any -> any : tcp"),
-    ],
-)
-def test_a_rule_that_can_still_match(first: str, second: str) -> None:
-    assert in_policy(first, second) == []
-
-
-def test_two_halves_are_not_one_rule() -> None:
-    assert in_policy("allow 10.0.0.0/9 -> any", "allow 10.128.0.0/9 -> any", "deny 10.0.0.0/8 -> any") == []
-
-
-def test_rules_of_another_policy_do_not_shadow() -> None:
-    text = "policy a priority 1 { allow any -> any }\npolicy b priority 2 { deny any -> any }"
-    assert found(text) == []
-
-
-def rules_covered_by_definition(policy: Policy) -> set[int]:
-    """Return the numbers of the rules that one earlier rule covers, by comparing each with each."""
-
-    def matches_something(rule: Rule) -> bool:
-        return any(rule.src.addresses.family(each) and rule.dst.addresses.family(each) for each in Family)
-
-    def covers(before: Rule, rule: Rule) -> bool:
-        return rule.service.services <= before.service.services and all(
-            any(
-                src.addresses <= wider_src.addresses and dst.addresses <= wider_dst.addresses
-                for wider_src, wider_dst in before.directions()
-            )
-            for src, dst in rule.directions()
-        )
-
-    rules = [rule for rule in policy.rules if matches_something(rule)]
-    return {i for i, rule in enumerate(rules) if any(covers(before, rule) for before in rules[:i])}
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_shadowing_is_what_its_definition_says(seed: int) -> None:
-    text = policy_text(Random(seed)).replace(" expires 2", " # 2")
-    file, problems = parse("p.mseg", text)
-    assert problems == []
-    for policy in resolve([file], MemoryTree({})).ruleset.policies:
-        spans = [rule.span for rule in policy.rules]
-        reported = {each.span for each in shadowing.find(policy)}
-        matching = [
-            rule.span
-            for rule in policy.rules
-            if any(rule.src.addresses.family(each) and rule.dst.addresses.family(each) for each in Family)
-        ]
-        assert reported <= set(spans)
-        assert reported == {matching[number] for number in rules_covered_by_definition(policy)}
 
 
 def test_expiry_is_counted_in_days_from_today() -> None:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from datetime import date
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from random_policies import packets, policy_text
 
 from microseg.analysis.examine import examine
 from microseg.diagnostics import Code, has_errors
 from microseg.editing.edits import Edit, Lines, apply
+from microseg.editing.fixes import FIXABLE
 from microseg.editing.mending import mend
 from microseg.lang.files import parse_tree
+from microseg.policy.evaluate import evaluate
 from microseg.source import MemoryTree, Span
 
 TODAY = date(2026, 1, 1)
@@ -50,6 +54,24 @@ CASES = {
         "policy p {\n  allow any -> any : tcp/80 log\n  # x\n  allow any -> any:tcp/80   log\n}\n",
         "policy p {\n  allow any -> any : tcp/80 log\n  # x\n}\n",
     ),
+    "rules that later ones make redundant": (
+        (
+            "policy p {\n  allow 10.0.0.1 -> any : tcp/80 # one\n  allow 10.0.0.2 -> any : tcp/80\n"
+            "  allow 10.0.0.0/8 -> any : tcp/80\n}\n"
+        ),
+        "policy p {\n  # one\n  allow 10.0.0.0/8 -> any : tcp/80\n}\n",
+    ),
+    "one of two rules that make each other redundant": (
+        (
+            "policy p {\n  allow 10.0.0.0/9 -> any : tcp/80\n  allow 10.0.0.0/8 -> any : tcp/80\n"
+            "  allow 10.128.0.0/9 -> any : tcp/80-81\n}\n"
+        ),
+        "policy p {\n  allow 10.0.0.0/8 -> any : tcp/80\n  allow 10.128.0.0/9 -> any : tcp/80-81\n}\n",
+    ),
+    "a redundant rule was the only one to use a group": (
+        "group a = 10.0.0.1\npolicy p {\n  allow a -> any : tcp/80\n  allow 10.0.0.0/8 -> any : tcp/80\n}\n",
+        "policy p {\n  allow 10.0.0.0/8 -> any : tcp/80\n}\n",
+    ),
     "a definition twice": (
         "group a = 10.0.0.1, 10.0.0.3\ngroup a = 10.0.0.1,10.0.0.3\npolicy p { allow a -> any }\n",
         "group a = 10.0.0.1, 10.0.0.3\npolicy p { allow a -> any }\n",
@@ -69,6 +91,11 @@ LEFT_ALONE = {
     "another definition": "group a = 10.0.0.1\ngroup a = 10.0.0.2\npolicy p { allow a -> any }\n",
     "an ignore comment": "policy p {\n  allow any -> any : tcp/80 # microseg: ignore MS316\n"
     "  allow any -> any : tcp/80 # microseg: ignore MS316\n}\n",
+    "redundant but for the log": "policy p {\n  allow 10.0.0.1 -> any : tcp/80 log\n"
+    "  allow 10.0.0.0/8 -> any : tcp/80\n}\n",
+    "redundant because of the default": "policy p {\n  deny 10.0.0.1 -> any : tcp/80\n"
+    "  allow 10.1.0.0/16 -> any : tcp/80\n}\n",
+    "a policy that is pointless": "policy p {\n  allow 10.0.0.1 -> any : tcp/80\n}\ndefault allow\n",
     "shadowed by another action": "policy p {\n  allow any -> any\n  deny any -> any : tcp/80\n}\n",
     "a syntax error beside": "group a = 10.0.0.1\npolicy p { allow any -> }\n",
     "an unseen character": "group a = 10.0.0.1 # \u202e\npolicy p { allow a -> any allow a -> any }\n",
@@ -112,6 +139,24 @@ def test_a_fix_keeps_the_meaning_and_every_comment(parts: list[str], line_end: s
         assert [(it.policy.name, it.rule.canonical()) for it in after.ruleset.ordered()] == list(
             dict.fromkeys(kept)
         )
+
+
+def test_fixing_random_policies_changes_no_packet() -> None:
+    changed = 0
+    for seed in range(60):
+        rng = Random(seed)
+        tree = MemoryTree({"a.mseg": policy_text(rng).encode()})
+        before = examine(tree, TODAY).compilation
+        if before.image is None:
+            continue
+        mended = mend(tree, TODAY)
+        after = mended.examination.compilation
+        changed += len(mended.fixed)
+        assert not (FIXABLE - {Code.DUPLICATE_RULE}) & {each.code for each in after.diagnostics}
+        for packet in packets(rng, before.ruleset, 100):
+            was, now = (evaluate(each.ruleset, packet) for each in (before, after))
+            assert (was.verdict, was.log) == (now.verdict, now.log), seed
+    assert changed > 50
 
 
 @given(st.text("ab\n\r", max_size=20), st.integers(0, 20))
