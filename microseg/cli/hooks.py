@@ -10,6 +10,7 @@ import click
 
 from microseg.cli import options, terminal
 from microseg.cli.exits import Command, ExitCode
+from microseg.cli.hook_program import hook_program
 from microseg.gitops import hooks, pushes
 from microseg.gitops.hooks import HookName
 
@@ -55,8 +56,7 @@ def install(
     pushes.folder_in_repository(folder)
     found = hooks.find_repository(repository)
     wanted = tuple(map(HookName, names)) or found.default_hooks()
-    words = ["--folder", folder, *(["--branch", branch] if branch else [])]
-    written = hooks.install(found, wanted, (*_program(), "hooks", "run", *words))
+    written = hooks.install(found, wanted, hook_program(folder, branch))
     _show(written, "installed", output_format, nothing="Nothing changes: these hooks are installed.")
 
 
@@ -107,13 +107,6 @@ def run(
             candidates = pushes.received(sys.stdin, branch or pushes.head_branch(here))
     verdicts = [hook_judging.is_good(here, inside, each, settings.lint) for each in candidates]
     return ExitCode.DONE if all(verdicts) else ExitCode.FAILED
-
-
-def _program() -> tuple[str, ...]:
-    """Return what starts this program, by its whole path: git's PATH may be another."""
-    typed = Path(sys.argv[0]).absolute()
-    installed = Path(sys.executable).with_name("microseg")
-    return (str(typed),) if typed.name == "microseg" else (str(installed),)
 
 
 def _show(changed: list[Hook], done: str, output_format: str, *, nothing: str) -> None:

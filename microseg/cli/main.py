@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
     "fmt": "Put policy files into their one format.",
     "hooks": "Let git refuse commits and pushes whose policy is wrong.",
+    "init": "Make a repository of policies, with an example, hooks and continuous integration.",
     "lint": "Check the policy and show everything that is wrong with it.",
     "lsp": "Speak the Language Server Protocol, for editors.",
     "observe": "Show denied and logged packets as they come, until interrupted.",
