@@ -106,7 +106,10 @@ struct ms_session {
 	__u32 rule;
 	__u32 idle_limit; /* jiffies */
 	__u32 created_s;  /* boot time */
-	__u32 ifindex;
+	union {
+		__u32 ifindex;	 /* of the packet that established it */
+		__u32 challenge; /* until then: what only who sees the server's answer can know, see states.h */
+	};
 	__u8 verdict;
 	__u8 flags;
 	__u8 state;

@@ -58,10 +58,11 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 			(scratch->adopt ? MS_SESSION_ADOPTED : 0);
 	session.state = MS_STATE_OPENING;
 	if (scratch->adopt)
-		session.state = ms_next_state(&session, &scratch->packet, 1);
+		session.state = ms_next_state(frame, &session, &scratch->packet, 1);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
 	session.created_s = ms_boot_s();
-	session.ifindex = ms_frame_ifindex(frame);
+	if (scratch->packet.signal & MS_SIGNAL_PROBE)
+		session.challenge = ms_transport_word(frame, &scratch->packet, 4);
 	ms_session_count(&session, &scratch->packet, scratch->now);
 	if (scratch->reopen)
 		ms_session_delete(&scratch->packet);
@@ -72,7 +73,7 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 }
 
 /* A packet of a session that was judged under another generation. */
-ms_inline __u32 ms_rejudged(struct ms_stats *stats, struct ms_scratch *scratch)
+ms_inline __u32 ms_rejudged(ms_frame *frame, struct ms_stats *stats, struct ms_scratch *scratch)
 {
 	struct ms_session *session;
 	__u32 opening;
@@ -88,7 +89,7 @@ ms_inline __u32 ms_rejudged(struct ms_stats *stats, struct ms_scratch *scratch)
 		session->verdict = scratch->search.verdict;
 		session->flags = (session->flags & ~MS_SESSION_LOG) | ms_log_flag(&scratch->search);
 		session->generation = scratch->generation;
-		ms_session_advance(session, &scratch->packet, scratch->now, opening);
+		ms_session_advance(frame, session, &scratch->packet, scratch->now, opening);
 	}
 	return MS_PASS_REJUDGED;
 }
@@ -127,7 +128,7 @@ ms_inline int ms_opens_again(struct ms_scratch *scratch, const struct ms_session
 }
 
 /* Find the session of a packet. Returns the outcome, or 0 when it has to be judged. */
-ms_inline __u32 ms_follow(struct ms_scratch *scratch)
+ms_inline __u32 ms_follow(ms_frame *frame, struct ms_scratch *scratch)
 {
 	struct ms_packet *packet = &scratch->packet;
 	struct ms_session *session;
@@ -145,7 +146,7 @@ ms_inline __u32 ms_follow(struct ms_scratch *scratch)
 	if (ms_opens_again(scratch, session))
 		return 0;
 	if (session->generation == scratch->generation) {
-		ms_session_advance(session, packet, scratch->now, opening);
+		ms_session_advance(frame, session, packet, scratch->now, opening);
 		return MS_PASS_SESSION;
 	}
 	scratch->known = 1;
@@ -179,7 +180,7 @@ ms_inline __u32 ms_sort(ms_frame *frame, struct ms_scratch *scratch)
 		ms_ask(scratch, packet->reversed);
 		return 0;
 	default:
-		return ms_follow(scratch);
+		return ms_follow(frame, scratch);
 	}
 }
 
@@ -193,7 +194,7 @@ ms_inline __u32 ms_conclude(ms_frame *frame, struct ms_stats *stats, struct ms_s
 	scratch->report = audit || (!again && s->flags & MS_ENTRY_LOG);
 	ms_count_rule(stats, s->rule, scratch->packet.length);
 	if (scratch->known)
-		return ms_rejudged(stats, scratch);
+		return ms_rejudged(frame, stats, scratch);
 	if (scratch->related == MS_RELATED)
 		return ms_passes(s) ? MS_PASS_ICMP_ERROR : MS_DROP_REVOKED;
 	if (!ms_passes(s))

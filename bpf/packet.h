@@ -22,7 +22,7 @@ enum ms_kind {
 #define MS_SIGNAL_ANSWER 0x02 /* SYN-ACK; INIT ACK, HEARTBEAT ACK */
 #define MS_SIGNAL_CLOSE 0x04  /* FIN; SHUTDOWN, SHUTDOWN ACK, SHUTDOWN COMPLETE */
 #define MS_SIGNAL_ABORT 0x08  /* RST; ABORT */
-#define MS_SIGNAL_ACK 0x10    /* beside ABORT: it acknowledges what the other side sent */
+#define MS_SIGNAL_ACK 0x10    /* beside ABORT: it acknowledges what the other side sent; beside ANSWER: HEARTBEAT ACK */
 #define MS_SIGNAL_PROBE 0x20  /* HEARTBEAT: may be the first packet of another path of an association */
 
 struct ms_packet {

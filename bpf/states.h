@@ -45,17 +45,53 @@ ms_inline __u32 ms_idle_limit(const struct ms_settings *settings, __u8 protocol,
 	return settings->idle[index & (MS_IDLE_SLOTS - 1)];
 }
 
+/* 32 bits of the transport header. */
+ms_inline __u32 ms_transport_word(ms_frame *frame, const struct ms_packet *packet, __u32 offset)
+{
+	__be32 word = 0;
+
+	return ms_frame_load(frame, packet->transport + offset, &word, sizeof(word)) ? 0 : bpf_ntohl(word);
+}
+
+/*
+ * A server's answer goes to the address that the opener gave, and holds a number of the server's choice. An opener
+ * that repeats it has got the answer: its address is its own. TCP: the sequence number behind the SYN, to be
+ * acknowledged; SCTP: the tag of INIT ACK, to be in each packet (a HEARTBEAT has shown it before it is answered).
+ */
+ms_inline void ms_challenge(ms_frame *frame, struct ms_session *session, const struct ms_packet *packet)
+{
+	if (packet->protocol == IPPROTO_TCP)
+		session->challenge = ms_transport_word(frame, packet, 4) + 1;
+	else if (!(packet->signal & MS_SIGNAL_ACK))
+		session->challenge = ms_transport_word(frame, packet, 16);
+}
+
+/* A TCP server may send as much behind its SYN as the SYN's window allows, which is never scaled (RFC 7323 2.2). */
+ms_inline int ms_meets_challenge(ms_frame *frame, const struct ms_session *session, const struct ms_packet *packet)
+{
+	if (packet->protocol == IPPROTO_TCP)
+		return ms_transport_word(frame, packet, 8) - session->challenge <= 0xffff;
+	return ms_transport_word(frame, packet, 4) == session->challenge;
+}
+
 /* The state after a packet that neither closes nor aborts. */
-ms_inline __u8 ms_opened(const struct ms_session *session, const struct ms_packet *packet, __u8 state)
+ms_inline __u8 ms_opened(ms_frame *frame, struct ms_session *session, const struct ms_packet *packet, __u8 state)
 {
 	const int handshake = ms_has_handshake(packet->protocol) && !(session->flags & MS_SESSION_ADOPTED);
-	const __u32 from_server = ms_from_server(session, packet);
 
-	if (state == MS_STATE_OPENING && from_server && (!handshake || packet->signal & MS_SIGNAL_ANSWER))
+	if (state >= MS_STATE_STEADY)
+		return state;
+	if (ms_from_server(session, packet)) {
+		if (handshake && !(packet->signal & MS_SIGNAL_ANSWER))
+			return state;
+		if (handshake)
+			ms_challenge(frame, session, packet);
+		session->flags |= MS_SESSION_ANSWERED;
 		return MS_STATE_ANSWERED;
-	if (state == MS_STATE_ANSWERED && !from_server && !(packet->signal & MS_SIGNAL_OPEN))
-		return MS_STATE_STEADY;
-	return state;
+	}
+	if (state == MS_STATE_OPENING || packet->signal & MS_SIGNAL_OPEN)
+		return state;
+	return !handshake || ms_meets_challenge(frame, session, packet) ? MS_STATE_STEADY : state;
 }
 
 /*
@@ -71,11 +107,11 @@ ms_inline __u8 ms_revived(struct ms_session *session, const struct ms_packet *pa
 	session->flags &= ~(MS_SESSION_SERVER_ABORT | MS_SESSION_CLIENT_ABORT);
 	if (!opening)
 		return MS_STATE_STEADY;
-	return session->packets[1] ? MS_STATE_ANSWERED : MS_STATE_OPENING;
+	return session->flags & MS_SESSION_ANSWERED ? MS_STATE_ANSWERED : MS_STATE_OPENING;
 }
 
 /* The state after this packet, which isn't counted yet. */
-ms_inline __u8 ms_next_state(struct ms_session *session, const struct ms_packet *packet, __u32 opening)
+ms_inline __u8 ms_next_state(ms_frame *frame, struct ms_session *session, const struct ms_packet *packet, __u32 opening)
 {
 	const __u32 from_server = ms_from_server(session, packet);
 	const int adopted = session->flags & MS_SESSION_ADOPTED;
@@ -92,7 +128,7 @@ ms_inline __u8 ms_next_state(struct ms_session *session, const struct ms_packet 
 		state = ms_revived(session, packet, opening);
 	if (state == MS_STATE_CLOSED)
 		return state;
-	state = ms_opened(session, packet, state);
+	state = ms_opened(frame, session, packet, state);
 	if (state == MS_STATE_OPENING && !adopted)
 		return state;
 	if (packet->signal & MS_SIGNAL_CLOSE)
@@ -103,18 +139,22 @@ ms_inline __u8 ms_next_state(struct ms_session *session, const struct ms_packet 
 }
 
 /* Count the packet, take the session to its next state and, once it is established, to the session map. */
-ms_inline void ms_session_advance(struct ms_session *session, struct ms_packet *packet, __u64 now, __u32 opening)
+ms_inline void ms_session_advance(ms_frame *frame, struct ms_session *session, struct ms_packet *packet, __u64 now,
+				  __u32 opening)
 {
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
-	__u8 next = ms_next_state(session, packet, opening);
+	__u8 next = ms_next_state(frame, session, packet, opening);
 
 	ms_session_count(session, packet, now);
 	if (next == session->state || !settings)
 		return;
 	session->state = next;
 	session->idle_limit = ms_idle_limit(settings, packet->protocol, next, session->flags);
-	if (opening && (next == MS_STATE_STEADY || next == MS_STATE_CLOSING) && ms_session_store(packet, session) == 0)
+	if (!opening || (next != MS_STATE_STEADY && next != MS_STATE_CLOSING))
+		return;
+	session->ifindex = ms_frame_ifindex(frame);
+	if (ms_session_store(packet, session) == 0)
 		ms_opening_delete(packet);
 }
 

@@ -76,8 +76,9 @@ ms_inline __u8 ms_sctp_signal(__u8 chunk)
 	case MS_SCTP_HEARTBEAT:
 		return MS_SIGNAL_PROBE;
 	case MS_SCTP_INIT_ACK:
-	case MS_SCTP_HEARTBEAT_ACK:
 		return MS_SIGNAL_ANSWER;
+	case MS_SCTP_HEARTBEAT_ACK:
+		return MS_SIGNAL_ANSWER | MS_SIGNAL_ACK;
 	case MS_SCTP_ABORT:
 		return MS_SIGNAL_ABORT | MS_SIGNAL_ACK;
 	case MS_SCTP_SHUTDOWN:

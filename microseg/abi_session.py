@@ -55,6 +55,8 @@ class SessionFlag(IntFlag):
     CLIENT_ABORT = 32
     """TCP: it has sent RST."""
     SERVER_ABORT = 64
+    ANSWERED = 128
+    """The server has answered: TCP by SYN-ACK, SCTP by INIT ACK or HEARTBEAT ACK, others by any packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Session:
         generation: the policy it was last judged under.
         rule: id of the rule that decided; 0: the default.
         created_s: boot time in seconds.
-        ifindex: interface of the first packet.
+        ifindex: interface of the packet that established it; until then it stands for something else.
         verdict: ALLOW or AUDIT.
         state: how far it has come.
         flags: see SessionFlag.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MACS = bytes.fromhex("020000000002020000000001")
 ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
 TCP_SYN = 0x02
+SEQUENCE = 1
+"""Of both sides of each TCP connection, and acknowledged by both."""
 EXTENSION_HEADERS = frozenset({0, 43, 44, 51, 60, 135, 139, 140, 253, 254})
 """IPv6 next-header values that are not the packet's protocol (IANA, IPv6 Extension Header Types)."""
 
@@ -34,7 +36,7 @@ def _transport(packet: Packet, tcp_flags: int) -> bytes:
     ports = struct.pack("!HH", packet.source_port, packet.port)
     match packet.protocol:
         case Protocol.TCP:
-            return ports + struct.pack("!IIBBHHH", 1, 0, 5 << 4, tcp_flags, 65535, 0, 0)
+            return ports + struct.pack("!IIBBHHH", SEQUENCE, SEQUENCE + 1, 5 << 4, tcp_flags, 65535, 0, 0)
         case Protocol.UDP:
             return ports + struct.pack("!HH", 8, 0)
         case Protocol.SCTP:

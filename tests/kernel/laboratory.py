@@ -207,13 +207,13 @@ def link() -> Frame:
 def tcp(  # noqa: PLR0917  # the order of a tcpdump line
     src: str, dst: str, sport: int, dport: int, flags: str = "S", payload: bytes = b""
 ) -> Frame:
-    return link() / IP(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / payload
+    return link() / IP(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags, ack=1) / payload
 
 
 def tcp6(  # noqa: PLR0917  # likewise
     src: str, dst: str, sport: int, dport: int, flags: str = "S", payload: bytes = b""
 ) -> Frame:
-    return link() / IPv6(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags) / payload
+    return link() / IPv6(src=src, dst=dst) / TCP(sport=sport, dport=dport, flags=flags, ack=1) / payload
 
 
 def udp(src: str, dst: str, sport: int, dport: int, payload: bytes = b"x") -> Frame:

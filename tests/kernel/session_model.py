@@ -2,7 +2,8 @@
 
 The program in the kernel and this page are written apart and have to agree packet by packet. Both follow
 docs/architecture.md ("A packet"), docs/data-plane.md, RFC 9293 for TCP and RFC 9260 for SCTP. Sequence
-numbers aren't followed, so nothing that a forged packet may say ends or opens a session for good.
+numbers aren't followed but for the server's first, so nothing that a forged packet may say ends or opens a
+session for good.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Signal(Flag):
     """An ABORT that acknowledges what the other side sent; SCTP's always does, by its verification tag."""
     PROBE = auto()
     """HEARTBEAT, which may open another path of an association."""
+    PROBE_ANSWER = auto()
+    """HEARTBEAT ACK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Sent:
         signal: what it says about the connection.
         length: octets of the frame.
         identifier: of ICMP echo and its reply.
+        announced: what the other side has to repeat: TCP's sequence number behind the SYN, SCTP's initiate tag.
+        repeated: what it repeats of the other side: TCP's acknowledgement number, SCTP's verification tag.
 
     """
 
@@ -63,6 +68,8 @@ class Sent:
     signal: Signal = Signal.NOTHING
     length: int = 60
     identifier: int | None = None
+    announced: int = 0
+    repeated: int = 0
 
     @property
     def ends(self) -> tuple[Endpoint, Endpoint]:
@@ -92,6 +99,7 @@ class ModelSession:
     Attributes:
         established: it has left the map of opening sessions.
         seen_s: the model's time of the last packet.
+        challenge: what the client has to repeat to get there.
 
     """
 
@@ -108,6 +116,7 @@ class ModelSession:
     octets: list[int] = field(default_factory=lambda: [0, 0])
     seen_s: int = 0
     idle_limit_s: int = 0
+    challenge: int = 0
 
     def from_server(self, sent: Sent) -> bool:
         return sent.ends[0] != self.client
@@ -201,6 +210,7 @@ class SessionModel:
             rule=rule_of(decision),
             verdict=decision.verdict,
             flags=flags | log_flag(decision),
+            challenge=sent.repeated if Signal.PROBE in sent.signal else 0,
         )
         if SessionFlag.ADOPTED in flags:
             session.state = next_state(session, sent)
@@ -276,12 +286,26 @@ def next_state(session: ModelSession, sent: Sent) -> State:
 
 def opened(session: ModelSession, sent: Sent, state: State) -> State:
     """The way from the first packet to the established session: there, back, and there again."""
+    if state >= State.STEADY:
+        return state
     shakes_hands = session.protocol in HANDSHAKE and SessionFlag.ADOPTED not in session.flags
     if session.from_server(sent):
-        answers = not shakes_hands or Signal.ANSWER in sent.signal
-        return State.ANSWERED if state is State.OPENING and answers else state
-    goes_on = Signal.OPEN not in sent.signal
-    return State.STEADY if state is State.ANSWERED and goes_on else state
+        if shakes_hands and not sent.signal & (Signal.ANSWER | Signal.PROBE_ANSWER):
+            return state
+        if Signal.ANSWER in sent.signal:
+            session.challenge = sent.announced
+        session.flags |= SessionFlag.ANSWERED
+        return State.ANSWERED
+    if state is State.OPENING or Signal.OPEN in sent.signal:
+        return state
+    return State.STEADY if not shakes_hands or meets_challenge(session, sent) else state
+
+
+def meets_challenge(session: ModelSession, sent: Sent) -> bool:
+    """Whether the client has got the server's answer; of TCP, perhaps with all that an unscaled window holds."""
+    if session.protocol == Protocol.SCTP:
+        return sent.repeated == session.challenge
+    return (sent.repeated - session.challenge) % 2**32 < 2**16
 
 
 def revived(session: ModelSession, sent: Sent) -> State:
@@ -292,7 +316,7 @@ def revived(session: ModelSession, sent: Sent) -> State:
     session.flags &= ~ABORTS
     if session.established:
         return State.STEADY
-    return State.ANSWERED if session.packets[1] else State.OPENING
+    return State.ANSWERED if SessionFlag.ANSWERED in session.flags else State.OPENING
 
 
 def idle_of(session: ModelSession) -> Idle:

@@ -25,35 +25,49 @@ TRANSPORT_BYTES: dict[int, int] = {
 ECHO_REPLY: dict[int, int] = {Protocol.ICMP: 0, Protocol.ICMPV6: 129 << 8}
 CHUNK, IDENTIFIER = 12, 4
 """Offsets in the headers of SCTP and ICMP."""
+NUMBER, OTHER_NUMBER = 2**32 - 500, 70_000
+"""What sides announce and repeat; a TCP server sends as many octets as an unscaled window holds behind it."""
+WINDOW = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of packet: TCP's flags or the type of SCTP's first chunk, and what that says."""
+    """A kind of packet: TCP's flags or the type of SCTP's first chunk, and what that says; the rest as in Sent."""
 
     number: int
     signal: Signal = Signal.NOTHING
+    announced: int = NUMBER
+    repeated: int = NUMBER
 
 
 TCP_KINDS = {
     "S": Kind(0x02, Signal.OPEN),
     "SEC": Kind(0xC2, Signal.OPEN),
     "SA": Kind(0x12, Signal.ANSWER),
+    "SA, another": Kind(0x12, Signal.ANSWER, announced=OTHER_NUMBER),
     "A": Kind(0x10),
+    "A, of another": Kind(0x10, repeated=OTHER_NUMBER),
+    "A, too early": Kind(0x10, repeated=NUMBER - 1),
+    "A, of a full window": Kind(0x10, repeated=(NUMBER + WINDOW) % 2**32),
+    "A, of more than was sent": Kind(0x10, repeated=(NUMBER + WINDOW + 1) % 2**32),
     "PA": Kind(0x18),
     "FA": Kind(0x11, Signal.CLOSE),
+    "FA, guessed": Kind(0x11, Signal.CLOSE, repeated=OTHER_NUMBER + WINDOW + 1),
     "R": Kind(0x04, Signal.ABORT),
     "RA": Kind(0x14, Signal.ABORT | Signal.ACKNOWLEDGED),
 }
 SCTP_KINDS = {
     "INIT": Kind(1, Signal.OPEN),
     "INIT ACK": Kind(2, Signal.ANSWER),
+    "INIT ACK, another": Kind(2, Signal.ANSWER, announced=OTHER_NUMBER),
     "COOKIE ECHO": Kind(10),
     "COOKIE ACK": Kind(11),
     "DATA": Kind(0),
+    "DATA, guessed": Kind(0, repeated=NUMBER + 1),
     "SACK": Kind(3),
     "HEARTBEAT": Kind(4, Signal.PROBE),
-    "HEARTBEAT ACK": Kind(5, Signal.ANSWER),
+    "HEARTBEAT, of another": Kind(4, Signal.PROBE, repeated=OTHER_NUMBER),
+    "HEARTBEAT ACK": Kind(5, Signal.PROBE_ANSWER),
     "ABORT": Kind(6, Signal.ABORT | Signal.ACKNOWLEDGED),
     "SHUTDOWN": Kind(7, Signal.CLOSE),
     "SHUTDOWN ACK": Kind(8, Signal.CLOSE),
@@ -119,7 +133,7 @@ class Talk:
             packet = Packet(source[0], destination[0], self.protocol, port)
             return Sent(packet, kind.signal, length, identifier=source[1])
         packet = Packet(source[0], destination[0], self.protocol, destination[1], source[1])
-        return Sent(packet, kind.signal, length)
+        return Sent(packet, kind.signal, length, announced=kind.announced, repeated=kind.repeated)
 
 
 def talk(client: str, server: str, protocol: int, source_port: int = 0, port: int = 0) -> Talk:
@@ -150,7 +164,15 @@ def frame_of(sent: Sent, kind: Kind) -> bytes:
     transport = IP_BYTES[sent.packet.src.version]
     if sent.identifier is not None:
         octets[transport + IDENTIFIER : transport + IDENTIFIER + 2] = sent.identifier.to_bytes(2, "big")
+    if sent.packet.protocol == Protocol.TCP:
+        octets[transport + 4 : transport + 12] = _words(sent.announced - 1, sent.repeated)
     if sent.packet.protocol == Protocol.SCTP:
+        octets[transport + 4 : transport + 8] = _words(sent.repeated)
         octets[transport + CHUNK] = kind.number
+        octets[transport + 16 : transport + 20] = _words(sent.announced)
     assert len(octets) <= sent.length, "longer than it says"
     return bytes(octets).ljust(sent.length, b"\0")
+
+
+def _words(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(4, "big") for number in numbers)

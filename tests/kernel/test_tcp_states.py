@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kernel.laboratory import Laboratory, allow, deny, tcp
+from scapy.layers.inet import TCP
 from scapy.packet import Packet as Frame
 
 from microseg.abi_outcome import Outcome
@@ -191,6 +192,29 @@ def test_reset_without_a_session_is_adopted_as_closed(lab: Laboratory) -> None:
     lab.set(adopt_until_s=lab.plane.boot_time_s() + 1000)
     assert lab.outcome(frame("< R")) is Outcome.PASS_ADOPTED
     assert lab.session().state is CLOSED
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "state"),
+    [(4999, ANSWERED), (5000, ANSWERED), (5001, STEADY), (5001 + 0xFFFF, STEADY), (5001 + 0x10000, ANSWERED)],
+)
+def test_only_who_got_the_answer_establishes(lab: Laboratory, acknowledged: int, state: State) -> None:
+    answer, third = frame("< SA"), frame("> A")
+    answer[TCP].seq, third[TCP].ack = 5000, acknowledged
+    for packet in (frame("> S"), answer, third):
+        assert lab.send(packet).passed
+    assert lab.session().state is state
+
+
+def test_guessed_handshakes_push_out_no_session(lab: Laboratory) -> None:
+    play(lab, HANDSHAKE)
+    for port in range(50000, 50200):
+        answer = tcp(SERVER, CLIENT, 80, port, "SA")
+        answer[TCP].seq = port * port
+        for packet in (tcp(CLIENT, SERVER, port, 80, "S"), answer, tcp(CLIENT, SERVER, port, 80, "A")):
+            assert lab.send(packet).passed
+    assert len(lab.plane.map("session4").entries()) == 1
+    assert len(lab.plane.map("opening4").entries()) == 200
 
 
 @pytest.mark.parametrize(
