@@ -59,7 +59,7 @@ class Sent:
         signal: what it says about the connection.
         length: octets of the frame.
         identifier: of ICMP echo and its reply.
-        announced: what the other side has to repeat: TCP's sequence number behind the SYN, SCTP's initiate tag.
+        announced: what the other side has to repeat: TCP's sequence number plus 1, SCTP's initiate tag.
         repeated: what it repeats of the other side: TCP's acknowledgement number, SCTP's verification tag.
 
     """
@@ -302,7 +302,7 @@ def opened(session: ModelSession, sent: Sent, state: State) -> State:
 
 
 def meets_challenge(session: ModelSession, sent: Sent) -> bool:
-    """Whether the client has got the server's answer; of TCP, perhaps with all that an unscaled window holds."""
+    """Whether the client has got the server's answer; of TCP, with what an unscaled window holds."""
     if session.protocol == Protocol.SCTP:
         return sent.repeated == session.challenge
     return (sent.repeated - session.challenge) % 2**32 < 2**16

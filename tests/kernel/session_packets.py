@@ -32,7 +32,7 @@ WINDOW = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of packet: TCP's flags or the type of SCTP's first chunk, and what that says; the rest as in Sent."""
+    """A kind of packet: TCP's flags or the type of SCTP's first chunk, what that says; as in Sent."""
 
     number: int
     signal: Signal = Signal.NOTHING
