@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, settings
 
 BPF_REQUIRED = "MICROSEG_REQUIRE_BPF"
 BPFFS = Path("/sys/fs/bpf")
+TABLE = "table"
+"""The property of a test (record_property) that is shown at the end of a run, whoever ran it."""
 
 settings.register_profile(
     "microseg",
@@ -47,3 +49,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get(BPF_REQUIRED) == "1":
             pytest.fail(f"{reason}, and {BPF_REQUIRED} is set", pytrace=False)
         pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == TABLE and report.when == "call":
+                terminalreporter.section(report.nodeid.rpartition("::")[2])
+                terminalreporter.write_line(str(text))

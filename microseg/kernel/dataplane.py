@@ -105,11 +105,11 @@ class PinnedDataPlane:
         self._maps_dir.mkdir(parents=True, exist_ok=True)
         folder = self._new_programs_dir(debug=debug)
         try:
-            answer = self._load_unit(TC, folder, shapes)
+            self._load_unit(TC, folder, shapes)
         except Exception:
             self._remove_empty_dirs()
             raise
-        if "config" in answer.maps_created:
+        if not self.read_settings().hz:
             with Descriptor.pinned(folder / "clock") as clock:
                 self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
         self._use_programs(folder)

@@ -1,6 +1,6 @@
 """The loader process: compile, load, verify, pin, exit (see microseg.kernel.loading). Only it imports bcc.
 
-A failure part way removes every pin the run made (I3).
+A failure part way removes every pin the run made (I3). When the process that asked dies, so does this one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ _FLAGS = (
     "-Wno-unused-command-line-argument",
     "-Werror=implicit-function-declaration",
 )
+_PR_SET_PDEATHSIG = 1
 _RESIZE = "set the capacities back, or run `microseg detach` and apply again (enforcement stops meanwhile)"
 
 
@@ -147,8 +149,16 @@ def _pin(descriptor: int, path: Path) -> None:
         program.pin(path)
 
 
+def _die_with(parent: int) -> None:
+    """End when the process that asked ends, whose lock is free from then on."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
 def main() -> None:
     """Read a request from standard input, answer on standard output; standard error is the compiler's."""
+    _die_with(int(sys.argv[1]))
     answer_fd = os.dup(1)
     os.dup2(2, 1)
     request = LoadRequest(**json.load(sys.stdin))

@@ -1,13 +1,14 @@
 """Have the programs compiled, verified and pinned, by a process of their own.
 
-bcc brings a whole compiler into the process, so it is imported by `python -m microseg.kernel.loader` alone,
-which reads a LoadRequest and writes a LoadAnswer as JSON and ends. What it says on standard error are the
-compiler's and the verifier's words.
+bcc brings a whole compiler into the process, so only `python -m microseg.kernel.loader PID` imports it. It
+reads a LoadRequest, writes a LoadAnswer, both JSON, and ends, as it does when process PID ends. What it says
+on standard error are the compiler's and the verifier's words.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -95,7 +96,7 @@ def load_programs(request: LoadRequest, interpreter: str = sys.executable) -> Lo
     """Run the loader; raises LoadError (or a subclass) or KernelAccessError, with nothing new pinned."""
     try:
         done = subprocess.run(  # noqa: S603  # our own interpreter and module
-            [interpreter, "-m", "microseg.kernel.loader"],
+            [interpreter, "-m", "microseg.kernel.loader", str(os.getpid())],
             input=json.dumps(asdict(request)),
             capture_output=True,
             text=True,

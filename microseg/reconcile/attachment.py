@@ -106,9 +106,9 @@ def use_program(host: Host, operator: Operator, *, debug: bool) -> bool:
 
 
 def _detach_everything(host: Host, operator: Operator, observed: Observed, began: float) -> AttachmentResult:
-    if not observed.loaded:
-        return AttachmentResult((), ())
     host.plane.unload()
+    if not observed.loaded and not observed.attachments:
+        return AttachmentResult((), ())
     _record(host, observed, _Done(Operation.DETACH, operator, observed.attachments, began, unloaded=True))
     return AttachmentResult(observed.attachments, (), unloaded=True)
 

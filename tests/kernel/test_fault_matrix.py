@@ -1,0 +1,155 @@
+"""The fault matrix: every step x every kind of end x every kind of apply, on the real kernel (I3).
+
+After each, what decides about packets is that of before or that of after, whole; the next apply succeeds;
+then nothing is left over. The table is printed. Steps are those of `apply.STEPS`: new ones take part by
+themselves.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import TABLE
+from kernel.borrowed import SMALL, BorrowingPlane, forget_everything
+from kernel.fault_matrix import (
+    AFTER,
+    BEFORE,
+    Dump,
+    Injection,
+    Instance,
+    dump,
+    pins_of,
+    processes_of,
+    qdiscs,
+    request_for,
+    run_cell,
+)
+from kernel.laboratory import run
+
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.reconcile.apply import STEPS, StepName, apply
+from microseg.reconcile.transaction import Request
+
+pytestmark = pytest.mark.only_tc
+ONE, TWO = ("cable0",), ("cable0", "cable1")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of apply: where there is a policy before, and where there is to be one."""
+
+    name: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+SCENARIOS = (
+    Scenario("first load", (), ONE),
+    Scenario("change", ONE, ONE),
+    Scenario("two interfaces", TWO, TWO),
+    Scenario("first load on two", (), TWO),
+)
+
+
+@pytest.fixture(scope="module")
+def lender(bpffs: Path) -> Iterator[Path]:
+    """The programs and maps of every cell."""
+    folder = bpffs / f"lender{secrets.token_hex(3)}"
+    plane = PinnedDataPlane(folder)
+    plane.load(SMALL)
+    yield folder
+    plane.unload()
+
+
+@pytest.fixture
+def cables(namespace: None) -> None:  # noqa: ARG001  # laid in it
+    for name in TWO:
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Makes the instances of one kind of apply, each as it is before it."""
+
+    scenario: Scenario
+    pins: Path
+    lender: Path
+    folder: Path
+
+    def instance(self) -> Instance:
+        name = secrets.token_hex(4)
+        forget_everything(self.lender)
+        made = Instance(BorrowingPlane(self.pins / name, self.lender), self.folder / name)
+        if self.scenario.before:
+            made.apply(request_for(BEFORE, self.scenario.before))
+        return made
+
+    def request(self) -> Request:
+        return request_for(AFTER, self.scenario.after)
+
+
+def outcome_of(found: Dump, before: Dump, after: Dump) -> str:
+    """Return which of the two it is; what is neither fails."""
+    if found == before:
+        return "before"
+    assert found == after, f"neither as before nor as after: {found}"
+    return "after"
+
+
+def check_cell(bench: Bench, name: StepName, injection: Injection, expected: tuple[Dump, Dump]) -> str:
+    """Run one cell and return what stood after it."""
+    instance, mark = bench.instance(), secrets.token_hex(8)
+    untouched = qdiscs(TWO) if not bench.scenario.before else ""
+    try:
+        run_cell(instance, bench.request(), name, injection, mark)
+        stands = outcome_of(dump(instance.plane), *expected)
+        assert processes_of(mark) == []
+
+        instance.apply(bench.request())
+        assert dump(instance.plane).meaning() == expected[1].meaning()
+        loads = {pin.split("/")[0] for pin in pins_of(instance.plane) if pin.startswith("programs_")}
+        assert len(loads) == 1, "programs of an earlier load are left"
+    finally:
+        instance.plane.unload()
+    assert not instance.plane._pin_dir.exists()  # noqa: SLF001
+    assert not untouched or qdiscs(TWO) == untouched
+    return stands
+
+
+@pytest.mark.usefixtures("cables")
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda it: it.name.replace(" ", "-"))
+def test_a_broken_apply_is_wholly_before_or_wholly_after(
+    scenario: Scenario, lender: Path, tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
+    bench = Bench(scenario, lender.parent, lender, tmp_path)
+    expected, needed = reference(bench)
+    rows = {
+        name: [check_cell(bench, name, injection, expected) for injection in Injection] for name in needed
+    }
+    record_property(TABLE, table(scenario.name, rows))
+    killed = [stands for name in needed for stands in rows[name][2:]]
+    assert killed == sorted(killed, reverse=True), "once the new policy is in force it stays"
+    errors = [stands for name in needed for stands in rows[name][:2]]
+    assert set(errors[: 2 * needed.index(StepName.RECORD)]) == {"before"}, "a failure is taken back"
+
+
+def reference(bench: Bench) -> tuple[tuple[Dump, Dump], list[StepName]]:
+    """Return what is before and after an apply that succeeds, and the steps it takes."""
+    instance, steps = bench.instance(), list[StepName]()
+    before = dump(instance.plane)
+    apply(instance.host, bench.request(), announce=steps.append)
+    after = dump(instance.plane)
+    instance.plane.unload()
+    assert before.meaning() != after.meaning()
+    return (before, after), steps
+
+
+def table(title: str, rows: dict[StepName, list[str]]) -> str:
+    """Return the cells for people; a step that this kind of apply doesn't take has none."""
+    head = [title, *(it.value for it in Injection)]
+    body = [[step.name.value, *rows.get(step.name, "----")] for step in STEPS]
+    return "\n".join(["", *("".join(f"{cell:<19}" for cell in row).rstrip() for row in (head, *body))])
