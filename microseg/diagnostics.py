@@ -72,6 +72,7 @@ class Code(Enum):
     LIST_LINE = "MS213", "a line of an address list that isn't an address", Severity.ERROR
     LIST_FILE = "MS214", "an address list can't be read", Severity.ERROR
     MIXED_OPERATORS = "MS215", "difference mixed with union without parentheses", Severity.WARNING
+    REPEATED_ENTRY = "MS216", "an entry of an address list that says nothing new", Severity.NOTE
 
     SHADOWED_RULE = "MS301", "a rule that can never match", Severity.WARNING
     DUPLICATE_RULE = "MS302", "the same rule twice", Severity.WARNING

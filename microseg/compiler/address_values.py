@@ -1,4 +1,4 @@
-"""Addresses, CIDRs, ranges and lists of them: text to sets, with what is wrong about it."""
+"""Addresses, CIDRs and ranges: text to sets, with what is wrong about it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.diagnostics import Code, Diagnostic, Label
-from microseg.policy import ranges
+from microseg.diagnostics import Code, Diagnostic
 from microseg.policy.addresses import AddressSet, Family
-from microseg.source import SourceError, Span
 
 if TYPE_CHECKING:
     from microseg.lang import ast
     from microseg.policy.ranges import Range
-    from microseg.source import SourceTree
-
-LIST_ERRORS_SHOWN = 20
-"""Bad lines of one list that are reported one by one."""
+    from microseg.source import Span
 
 _MAPPED = (0xFFFF << 32, (0xFFFF << 32) + 0xFFFFFFFF)
 """::ffff:0:0/96, RFC 4291 section 2.5.5.2."""
@@ -133,45 +128,6 @@ def of_range(node: ast.AddressRange, found: list[Diagnostic]) -> AddressSet | No
         return None
 
 
-def of_list(
-    node: ast.ListFile, tree: SourceTree, sources: dict[str, str], found: list[Diagnostic]
-) -> AddressSet | None:
-    """Return the set of an address list; None, with the reasons in found, if a line of it is wrong."""
-    path = node.path.unquoted
-    try:
-        text = tree.read(path).decode("utf-8-sig")
-    except (SourceError, UnicodeDecodeError) as error:
-        reason = error.reason if isinstance(error, SourceError) else "not UTF-8 text"
-        found.append(
-            Diagnostic.of(
-                Code.LIST_FILE,
-                node.path.span,
-                f"the address list `{path}` can't be read: {reason}",
-                help="give the path of a file inside the policy directory, relative to that directory",
-            )
-        )
-        return None
-    families: dict[Family, list[Range]] = {family: [] for family in Family}
-    bad: list[Diagnostic] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        entry = line.partition("#")[0].strip()
-        if not entry:
-            continue
-        try:
-            block = _parse_line(entry)
-        except ValueProblem as problem:
-            column = line.index(entry) + 1
-            span = Span(path, number, column, number, column + len(entry))
-            bad.append(problem.at(span, Code.LIST_LINE))
-        else:
-            families[block.family].append((block.low, block.high))
-    if bad:
-        sources[path] = text
-        found += _shown(bad, node)
-        return None
-    return AddressSet(*(ranges.normalize(families[family]) for family in (Family.IPV4, Family.IPV6)))
-
-
 def _netmask_bits(text: str) -> int | None:
     """Return the prefix length that a netmask such as 255.255.0.0 stands for, None if it is none."""
     try:
@@ -180,24 +136,6 @@ def _netmask_bits(text: str) -> int | None:
         return None
     bits = mask.bit_count()
     return bits if mask == Family.IPV4.highest >> (32 - bits) << (32 - bits) else None
-
-
-def _parse_line(entry: str) -> Block:
-    first, dash, last = entry.partition("-")
-    return parse_range(first.strip(), last.strip()) if dash else parse_block(entry)
-
-
-def _shown(bad: list[Diagnostic], node: ast.ListFile) -> list[Diagnostic]:
-    if len(bad) <= LIST_ERRORS_SHOWN:
-        return bad
-    rest = Diagnostic.of(
-        Code.LIST_LINE,
-        node.span,
-        f"{len(bad) - LIST_ERRORS_SHOWN} more lines of `{node.path.unquoted}` are not addresses",
-        Label(bad[LIST_ERRORS_SHOWN].span, "the next one"),
-        help="one address, CIDR or range a line; # starts a comment",
-    )
-    return [*bad[:LIST_ERRORS_SHOWN], rest]
 
 
 def _address_advice(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from microseg.compiler import address_values, canonical, service_values
+from microseg.compiler import address_lists, address_values, canonical, service_values
 from microseg.compiler.names import GROUPS, SERVICES, Names
 from microseg.lang import ast
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet
@@ -96,7 +96,7 @@ class Scope:
     def _list(self, node: ast.ListFile) -> AddressSet | None:
         path = node.path.unquoted
         if path not in self._lists:
-            self._lists[path] = address_values.of_list(node, self.tree, self.sources, self.found)
+            self._lists[path] = address_lists.of_list(node, self.tree, self.sources, self.found)
         return self._lists[path]
 
     def _operation(self, node: ast.Operation) -> AddressSet | None:

@@ -1,8 +1,9 @@
 """What can be mended without asking, because no packet's verdict changes.
 
 Groups and services nothing uses, a second definition that says the same as the first, a rule that stands
-twice, word for word, and a rule that later ones make redundant. What has an ignore comment of its own is left
-to its author, and so is a rule that never matches: it may stand in the wrong place.
+twice, word for word, a rule that later ones make redundant, and an entry of an address list that says nothing
+new. What has an ignore comment of its own is left to its author, and so is a rule that never matches: it may
+stand in the wrong place.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FIXABLE = frozenset(
         Code.DUPLICATE_SERVICE,
         Code.DUPLICATE_RULE,
         Code.REDUNDANT_RULE,
+        Code.REPEATED_ENTRY,
     }
 )
 
@@ -47,17 +49,21 @@ def fixes(
     Args:
         diagnostics: of the whole directory.
         files: its syntax trees; those with a syntax error are left alone.
-        texts: their text.
+        texts: their text, and that of the address lists something was found in.
 
     """
+    policies = {file.path for file in files}
     whole = {file.path: file for file in files if not file.broken}
     places = {place: node for file in whole.values() for place, node in _nodes(file)}
     found: list[Fix] = []
     for diagnostic in diagnostics:
+        path = diagnostic.span.path
+        if diagnostic.code is Code.REPEATED_ENTRY and path not in policies:
+            found.append(Fix(diagnostic, removal(texts[path], diagnostic.span, ())))
+            continue
         node = places.get(diagnostic.span)
         if diagnostic.code not in FIXABLE or node is None or not _is_safe(diagnostic, node, places):
             continue
-        path = diagnostic.span.path
         if not _has_ignore(whole[path], node.span):
             found.append(Fix(diagnostic, removal(texts[path], node.span, whole[path].comments)))
     return found

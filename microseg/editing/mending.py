@@ -11,7 +11,6 @@ from microseg.diagnostics import has_errors
 from microseg.editing import edits
 from microseg.editing.fixes import fixes
 from microseg.editing.overlay import OverlayTree
-from microseg.lang.files import parse_tree
 from microseg.source import SourceError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def mend(tree: SourceTree, today: date, options: lint.Options = lint.DEFAULT_OPT
     fixed: list[Diagnostic] = []
     examination = examine(tree, today, review=options)
     for _ in range(MAX_ROUNDS):
-        changed, gone = _once(OverlayTree(tree, contents), examination.compilation.diagnostics)
+        changed, gone = _once(OverlayTree(tree, contents), examination.compilation)
         if not changed:
             break
         after = examine(OverlayTree(tree, contents | changed), today, review=options)
@@ -68,16 +67,15 @@ def _is_safe(before: Compilation, after: Compilation) -> bool:
     return not has_errors(after.diagnostics) and not difference.compare(before.intended, after.intended)
 
 
-def _once(tree: SourceTree, found: tuple[Diagnostic, ...]) -> tuple[dict[str, bytes], list[Diagnostic]]:
+def _once(tree: SourceTree, found: Compilation) -> tuple[dict[str, bytes], list[Diagnostic]]:
     """Return the files that change in one round, and what is fixed by that."""
-    parsed = parse_tree(tree)
-    made = fixes(found, parsed.files, parsed.texts)
+    made = fixes(found.diagnostics, found.files, found.sources)
     changed: dict[str, bytes] = {}
     for path, content in _contents(tree, {fix.diagnostic.span.path for fix in made}):
         mark = _MARK if content.startswith(_MARK.encode()) else ""
-        if content != (mark + parsed.texts[path]).encode():
+        if content != (mark + found.sources[path]).encode():
             continue  # it has characters that can't be seen, which the parser took for blanks
-        text = edits.apply(parsed.texts[path], [fix.edit for fix in made if fix.edit.span.path == path])
+        text = edits.apply(found.sources[path], [fix.edit for fix in made if fix.edit.span.path == path])
         changed[path] = (mark + text).encode()
     return changed, [fix.diagnostic for fix in made if fix.diagnostic.span.path in changed]
 

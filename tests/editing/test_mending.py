@@ -13,6 +13,7 @@ from microseg.diagnostics import Code, has_errors
 from microseg.editing.edits import Edit, Lines, apply
 from microseg.editing.fixes import FIXABLE
 from microseg.editing.mending import mend
+from microseg.editing.overlay import OverlayTree
 from microseg.lang.files import parse_tree
 from microseg.policy.evaluate import evaluate
 from microseg.source import MemoryTree, Span
@@ -100,6 +101,18 @@ LEFT_ALONE = {
     "a syntax error beside": "group a = 10.0.0.1\npolicy p { allow any -> }\n",
     "an unseen character": "group a = 10.0.0.1 # \u202e\npolicy p { allow a -> any allow a -> any }\n",
 }
+
+
+def test_entries_of_a_list_that_say_nothing_new() -> None:
+    lines = [*(f"10.0.{i}.7 # {i}" for i in range(30)), "", "10.0.0.0/16", "::1", "  ::1", "::1-::9"]
+    content = "\ufeff" + "\r\n".join(lines)
+    tree = MemoryTree({"a.mseg": f'group a = file("a.txt")\n{USE.replace("any ", "a ", 1)}'.encode()})
+    whole = OverlayTree(tree, {"a.txt": content.encode()})
+    mended = mend(whole, TODAY)
+    assert mended.contents.keys() == {"a.txt"}
+    expected = [*(f"# {i}" for i in range(30)), "", "10.0.0.0/16", "::1-::9"]
+    assert mended.contents["a.txt"].decode() == "\ufeff" + "\r\n".join(expected)
+    assert mended.examination.compilation.diagnostics == ()
 
 
 @pytest.mark.parametrize("text", LEFT_ALONE.values(), ids=LEFT_ALONE)
