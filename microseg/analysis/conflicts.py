@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from microseg.policy.packet import Packet
-    from microseg.policy.rules import OrderedRule, Ruleset
+    from microseg.policy.rules import OrderedRule, Rule, Ruleset
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,25 @@ def diagnostic(conflict: Conflict) -> Diagnostic:
         f"{conflict.packet}",
         Label(second.rule.span, f"`{second.policy.name}` says {second.verdict.name.lower()}"),
         Label(first.rule.span, f"`{name}` says {first.verdict.name.lower()}"),
-        help="give the one that should win a lower number: "
-        f"`policy {name} priority {max(priority - 1, 0)} {{`",
+        help=_advice(first, second),
+    )
+
+
+def _advice(first: OrderedRule, second: OrderedRule) -> str:
+    """Return how to settle it; the narrower rule would never match behind the wider one."""
+    winner, loser = (second, first) if _is_within(second.rule, first.rule) else (first, second)
+    priority = winner.policy.priority
+    if priority:
+        return (
+            "give the one that should win a lower number: "
+            f"`policy {winner.policy.name} priority {priority - 1} {{`"
+        )
+    return f"give the one that should lose a higher number: `policy {loser.policy.name} priority 1 {{`"
+
+
+def _is_within(rule: Rule, other: Rule) -> bool:
+    return (
+        rule.src.addresses <= other.src.addresses
+        and rule.dst.addresses <= other.dst.addresses
+        and rule.service.services <= other.service.services
     )

@@ -88,7 +88,9 @@ def parse_range(first: str, last: str) -> Block:
             )
     if low.family is not high.family:
         raise ValueProblem(
-            Code.MIXED_FAMILIES, f"`{first} - {last}` goes from one address family to the other"
+            Code.MIXED_FAMILIES,
+            f"`{first} - {last}` goes from one address family to the other",
+            "write a range for each family, with a comma between",
         )
     if low.low > high.low:
         raise ValueProblem(
@@ -144,4 +146,14 @@ def _address_advice(address: str) -> str:
     parts = address.split(".")
     if len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts):
         return "each of the four numbers is from 0 to 255, without leading zeros"
-    return ""
+    if ":" in address:
+        return f"write {address}::" if _is_ipv6(f"{address}::") else "write an address such as 2001:db8::1"
+    return "write an address such as 192.0.2.1"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -143,8 +143,9 @@ def _priority(word: ast.Word, found: list[Diagnostic]) -> int:
     text = word.text
     if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= HIGHEST_PRIORITY:
         return int(text)
-    message = f"`{text}` is not a priority: a number from 0 to {HIGHEST_PRIORITY}"
-    found.append(Diagnostic.of(Code.BAD_PRIORITY, word.span, message, help="lower numbers come first"))
+    message = f"`{text}` is not a priority"
+    advice = f"write a number from 0 to {HIGHEST_PRIORITY}; lower ones come first"
+    found.append(Diagnostic.of(Code.BAD_PRIORITY, word.span, message, help=advice))
     return DEFAULT_PRIORITY
 
 

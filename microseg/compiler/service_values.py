@@ -192,4 +192,5 @@ def _number(word: ast.Word, highest: int, code: Code, what: str) -> int:
     text = word.text
     if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= highest:
         return int(text)
-    raise _Misplaced(ValueProblem(code, f"`{text}` is not {what}: a number from 0 to {highest}"), word)
+    advice = f"write a number from 0 to {highest}"
+    raise _Misplaced(ValueProblem(code, f"`{text}` is not {what}", advice), word)

@@ -41,6 +41,13 @@ _ADVICE: tuple[tuple[frozenset[str], str, str, str], ...] = (
     (frozenset({"MINUS"}), "COMMA", "OR", "services have no difference: list the ones that are meant"),
     (frozenset({"AMPERSAND", "OR"}), "ADDRESS", "", "a single `{text}` stands between two sets"),
     (frozenset({"NAME", "ANY"}), "COLON", "", "services stand behind a colon: `: {text}`"),
+    (frozenset({"NAME"}), "AUDIT", "", "write `mode audit`, or `mode enforce`"),
+    (
+        words.ADDRESSES,
+        "ONE_WAY",
+        "",
+        "put `->` in front of the destination, or `,` between members of a list",
+    ),
     (words.ADDRESSES, "COMMA", "", "put a `,` between the members of a list"),
 )
 _STATEMENT_FORMS = (

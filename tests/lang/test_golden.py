@@ -1,8 +1,8 @@
 """Golden cases: a policy directory and exactly what is said about it, one file a code.
 
 A case is a text with sections, `-- NAME --` on a line of its own before each: the files of a policy
-directory, then `expected`. MICROSEG_UPDATE_GOLDEN=1 writes what is said now; look at the difference before
-you commit it.
+directory, then `expected`, then `fixed PATH` for each file that is another once somebody did what the help
+says. MICROSEG_UPDATE_GOLDEN=1 writes what is said now; look at the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 from microseg.abi import MAX_PROBES, MAX_SERVICES, MAX_SETS, PolicyMap
 from microseg.analysis import lint
-from microseg.analysis.examine import examine
+from microseg.analysis.examine import Examination, examine
 from microseg.diagnostics import Code
 from microseg.lang.recovery import MAX_ERRORS
 from microseg.lang.text import MAX_POLICY_BYTES
@@ -84,8 +84,43 @@ def sections_of(text: str) -> list[Section]:
     ]
 
 
+@dataclass
+class Case:
+    """A golden case, in parts."""
+
+    given: list[Section]
+    expected: Section
+    fixed: list[Section]
+
+    @classmethod
+    def read(cls, text: str) -> Case:
+        """Take a case apart."""
+        sections = sections_of(text)
+        at = [section.name for section in sections].index("expected")
+        fixed = [
+            Section(path, how, section.text)
+            for section in sections[at + 1 :]
+            for path, _, how in [section.how.partition(" ")]
+            if section.name == "fixed"
+        ]
+        assert len(sections) == at + 1 + len(fixed)
+        return cls(sections[:at], sections[at], fixed)
+
+    def mended(self) -> list[Section]:
+        """Return the files as they are when the help was followed."""
+        changed = {section.name for section in self.fixed}
+        return [*(section for section in self.given if section.name not in changed), *self.fixed]
+
+
 def said(sections: list[Section], code: str = "", *, only_last: bool = False) -> str:
-    """Return what is said about a policy directory, as it is shown; some codes have to be asked for."""
+    """Return what is said about a policy directory, as it is shown."""
+    examination = examined(sections, code)
+    diagnostics = [*examination.compilation.diagnostics, *examination.failures]
+    return render_text(diagnostics[-1:] if only_last else diagnostics, examination.compilation.sources)
+
+
+def examined(sections: list[Section], code: str) -> Examination:
+    """Return what there is to say about a policy directory; some codes have to be asked for."""
     review = lint.Options(repeated_default=code == Code.REPEATED_DEFAULT.value)
     files = [each for each in sections if each.name not in ("expected", "capacities")]
     capacities = {
@@ -95,21 +130,58 @@ def said(sections: list[Section], code: str = "", *, only_last: bool = False) ->
         for line in each.text.splitlines()
     }
     room = {name: capacities.get(name, 1 << 20) for name in PolicyMap}
-    examination = examine(CaseTree(files), TODAY, capacities=room, review=review)
-    diagnostics = [*examination.compilation.diagnostics, *examination.failures]
-    return render_text(diagnostics[-1:] if only_last else diagnostics, examination.compilation.sources)
+    return examine(CaseTree(files), TODAY, capacities=room, review=review)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_what_is_said(case: Path) -> None:
     text = case.read_text()
-    *sections, expected = sections_of(text)
-    assert expected.name == "expected"
-    shown = said(sections, case.stem, only_last=expected.how == "last")
+    parts = Case.read(text)
+    shown = said(parts.given, case.stem, only_last=parts.expected.how == "last")
     if UPDATE:
-        case.write_text(text.removesuffix(expected.text) + shown)
+        head, _, tail = text.partition(parts.expected.text + "-- fixed ")
+        case.write_text(f"{head}{shown}-- fixed {tail}")
     else:
-        assert shown == expected.text
+        assert shown == parts.expected.text
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_following_the_help_leaves_nothing_to_say(case: Path) -> None:
+    assert said(Case.read(case.read_text()).mended(), case.stem) == ""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_what_the_help_says_is_done(case: Path) -> None:
+    parts = Case.read(case.read_text())
+    examination = examined(parts.given, case.stem)
+    before = {section.name: section.text for section in parts.given}
+    after = {section.name: section.text for section in parts.fixed}
+    if "capacities" in after:  # what microseg.toml would say
+        after["capacities"] = after["capacities"].replace("policy ", "rules = ")
+    told = [
+        each
+        for each in (*examination.compilation.diagnostics, *examination.failures)
+        if each.code.value == case.stem
+    ]
+    assert told
+    for each in told:
+        assert each.help
+        assert is_followed(each.help, " ".join(before.values()), " ".join(after.values())), each.help
+
+
+LITERAL = re.compile(r"`([^`]*)`|\bwrite ([^\s,;]*\d[^\s,;]*)|(\"[\w-]+\")")
+"""What a help gives word for word, to be typed or to be taken out."""
+PATTERN = re.compile(r"\.\.\.|\b[A-Z]{3,}\b|\ba\b")
+"""Has a place for something else."""
+
+
+def is_followed(advice: str, before: str, after: str) -> bool:
+    """Say whether a mended text has what a help says, or is another where something was to go."""
+    if re.search(r"\b(delete|leave|keep|take)\b", advice):
+        return before != after
+    words = ["".join(found) for found in LITERAL.findall(advice)]
+    literal = [word for word in words if re.search(r"\w|->|[(){}]", word) and not PATTERN.search(word)]
+    return not literal or any(word in after for word in literal)
 
 
 @pytest.mark.parametrize("code", Code, ids=lambda code: code.value)
