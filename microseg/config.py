@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.agent_settings import AgentSettings, read_agent_settings
 from microseg.analysis.breadth import OpenSide
 from microseg.analysis.lint import Options
 from microseg.analysis.review import Taste
@@ -22,6 +23,8 @@ DEFAULT_FILE = Path("/etc/microseg/microseg.toml")
 FILE_VARIABLE = "MICROSEG_CONFIG"
 SIZING_TABLE = "maps"
 LINT_TABLE = "lint"
+AGENT_TABLE = "agent"
+TABLES = (SIZING_TABLE, LINT_TABLE, AGENT_TABLE)
 LARGEST_MAP = 1 << 24
 MAX_NOTICE_DAYS = 3660
 
@@ -60,6 +63,7 @@ class Settings:
         debug_program: the program traces each packet.
         sizing: capacities of the kernel's maps.
         lint: what lint looks for, and how severe it takes it.
+        agent: how the agent is set.
 
     """
 
@@ -74,6 +78,7 @@ class Settings:
     debug_program: bool = False
     sizing: Sizing = field(default_factory=Sizing)
     lint: Taste = field(default_factory=Taste)
+    agent: AgentSettings = field(default_factory=AgentSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +209,8 @@ def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Pat
             values[setting.name] = _read(setting, *candidates[0])
     sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
     taste = _taste(written.values.get(LINT_TABLE, {}), written.path)
-    return Settings(**values, sizing=sizing, lint=taste)
+    agent = _agent(written.values.get(AGENT_TABLE, {}), written.path)
+    return Settings(**values, sizing=sizing, lint=taste, agent=agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +263,7 @@ def _written(environment: Mapping[str, str], file: Path | None) -> _Written:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    _check_names(values, [*(setting.name for setting in SETTINGS), SIZING_TABLE, LINT_TABLE], str(path))
+    _check_names(values, [*(setting.name for setting in SETTINGS), *TABLES], str(path))
     return _Written(path, values)
 
 
@@ -290,6 +296,15 @@ def _taste(table: Value, path: Path) -> Taste:
     except ValueError as error:
         advice = f"microseg explain lists them; options are {', '.join(LINT_OPTIONS)}"
         raise ConfigError(f"{path}: [{LINT_TABLE}] {error}", advice=advice) from error
+
+
+def _agent(table: Value, path: Path) -> AgentSettings:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {AGENT_TABLE} is not a table", advice=f"write [{AGENT_TABLE}]")
+    try:
+        return read_agent_settings(table, path.parent)
+    except ValueError as error:
+        raise ConfigError(f"{path}: [{AGENT_TABLE}] {error}") from error
 
 
 def _check_names(table: Mapping[str, Value], known: list[str], where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from microseg.reconcile.state import StateStore
 from microseg.reconcile.transaction import Host, Operator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from microseg.config import Settings
     from microseg.kernel.dataplane import PinnedDataPlane
     from microseg.kernel.flows import Flows
@@ -35,6 +38,16 @@ def open_flows(settings: Settings) -> Flows:
 def open_host(settings: Settings) -> Host:
     """Return the instance."""
     return Host(open_plane(settings), open_store(settings), settings.run_dir, now)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Host]:
+    """Give the instance, and close its maps afterwards: for a process that lives on."""
+    plane = open_plane(settings)
+    try:
+        yield Host(plane, open_store(settings), settings.run_dir, now)
+    finally:
+        plane.close()
 
 
 def open_store(settings: Settings) -> StateStore:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
+    "agent": "Keep the kernel at the policy of a branch or of files, from now on.",
     "apply": "Bring the kernel to the policy: all of it, or nothing.",
     "attach": "Enforce the policy in force on more interfaces.",
     "counters": "Show what each rule has judged, and what became of all packets.",
@@ -28,7 +29,10 @@ COMMANDS = {
     "lsp": "Speak the Language Server Protocol, for editors.",
     "observe": "Show denied and logged packets as they come, until interrupted.",
     "plan": "Show what an apply would change, and change nothing.",
+    "reconcile": "Let the agent look and try now, whatever failed before.",
+    "resume": "Let the agent go on.",
     "rollback": "Put the previous generation in force again, at once.",
+    "suspend": "Let the agent leave everything as it is, until resume.",
     "status": "Show what is in force, where, and since when.",
     "test": "Prove the policy's own tests.",
     "trace": "Show what becomes of one packet and why, by policy and kernel side by side.",

@@ -44,3 +44,7 @@ class ForeignHookError(GitError):
 
 class PushRefusedError(GitError):
     """A push would do what must not be done, whatever the policy in it says."""
+
+
+class RemoteError(GitError):
+    """What is followed can't be fetched; what was fetched before is still there."""

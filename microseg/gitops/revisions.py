@@ -7,6 +7,7 @@ somebody is just writing.
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -19,6 +20,7 @@ from microseg.gitops.errors import (
     NotARepositoryError,
     UnknownRevisionError,
 )
+from microseg.gitops.record import Candidate
 from microseg.reconcile.revision import Revision
 from microseg.source import SourceError, checked_size, is_policy_path, normalize_path
 
@@ -176,6 +178,35 @@ def open_object(folder: Path, name: str, prefix: str) -> GitTree:
         raise
 
 
+def find_candidate(policy_dir: Path, revision: str) -> Candidate:
+    """Return the commit that a branch, tag or hash names now; raises what `open_revision` raises."""
+    repo, _ = _open(policy_dir)
+    with repo:
+        return _candidate(repo, _existing_commit(repo, revision))
+
+
+def is_rewritten(policy_dir: Path, before: str, after: str) -> bool:
+    """Say whether a commit doesn't follow an earlier one: what a force-push leaves behind.
+
+    False as well when the history is too short to tell, as in a shallow clone.
+    """
+    repo, _ = _open(policy_dir)
+    with repo:
+        if _commit(repo, before) is None:
+            return False
+        status, _, _ = repo.git.merge_base(
+            "--is-ancestor", before, after, with_extended_output=True, with_exceptions=False
+        )
+        return status == 1 and not _is_shallow(repo)
+
+
+def git_directories(policy_dir: Path) -> tuple[Path, Path]:
+    """Return where HEAD is and where the branches are; they differ in a linked work tree."""
+    repo, _ = _open(policy_dir)
+    with repo:
+        return Path(repo.git_dir).resolve(), Path(repo.common_dir).resolve()
+
+
 def describe_directory(policy_dir: Path) -> Revision | None:
     """Return the commit that is checked out, dirty when the policy directory differs from it.
 
@@ -197,7 +228,10 @@ def describe_directory(policy_dir: Path) -> Revision | None:
 
 
 def _open(policy_dir: Path) -> tuple[Repo, str]:
-    """Return the repository and the policy directory's path in it (empty: its top)."""
+    """Return the repository and the policy directory's path in it (empty: its top).
+
+    A bare repository has commits only: `/srv/shop.git/policies.d` is the directory policies.d of those.
+    """
     real = policy_dir.resolve()
     start = next(folder for folder in (real, *real.parents) if folder.is_dir())
     try:
@@ -206,17 +240,23 @@ def _open(policy_dir: Path) -> tuple[Repo, str]:
         raise NotARepositoryError(
             f"{policy_dir} is not in a git repository", advice=f"git init {policy_dir}"
         ) from error
-    if repo.working_tree_dir is None:
-        repo.close()
-        raise NotARepositoryError(f"{policy_dir} is in a bare repository, which has no policy directory")
-    top = Path(repo.working_tree_dir).resolve()
+    top = Path(repo.working_tree_dir or repo.git_dir).resolve()
     try:
         _check_access(repo, top)
+        _check_inside(repo, real)
     except BaseException:
         repo.close()
         raise
     prefix = real.relative_to(top).as_posix()
     return repo, "" if prefix == "." else prefix
+
+
+def _check_inside(repo: Repo, real: Path) -> None:
+    """Refuse a policy directory in git's own files; in a bare repository it begins where those end."""
+    git_dir = Path(repo.git_dir).resolve()
+    is_own = real.exists() if repo.bare else True
+    if real.is_relative_to(git_dir) and is_own and real != git_dir:
+        raise NotARepositoryError(f"{real} belongs to git itself, and holds no policies")
 
 
 def _check_access(repo: Repo, top: Path) -> None:
@@ -255,11 +295,21 @@ def _commit(repo: Repo, revision: str) -> str | None:
 def _existing_commit(repo: Repo, revision: str) -> str:
     commit = _commit(repo, revision)
     if commit is None:
+        shallow = "; this clone is shallow: git fetch --unshallow" if _is_shallow(repo) else ""
         raise UnknownRevisionError(
-            f"{revision!r} names no commit of {repo.working_dir}",
-            advice="git log --oneline shows what there is; git fetch gets what others have",
+            f"{revision!r} names no commit of {repo.working_dir or repo.git_dir}",
+            advice=f"git log --oneline shows what there is; git fetch gets what others have{shallow}",
         )
     return commit
+
+
+def _is_shallow(repo: Repo) -> bool:
+    return (Path(repo.common_dir) / "shallow").exists()
+
+
+def _candidate(repo: Repo, commit: str) -> Candidate:
+    at = datetime.fromtimestamp(repo.commit(commit).committed_date, UTC)
+    return Candidate(commit, Revision(commit, _subject(repo, commit)), at)
 
 
 def _subject(repo: Repo, commit: str) -> str:
@@ -274,6 +324,11 @@ def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
             "-r", "-z", "--full-tree", f"{commit}:{prefix}", strip_newline_in_stdout=False
         )
     except GitCommandError as error:
+        if prefix and _is_submodule(repo, commit, prefix):
+            raise NoPolicyDirectoryError(
+                f"{prefix} is a submodule in commit {commit[:10]}: a repository of its own",
+                advice="name that repository, or the directory where it is checked out",
+            ) from error
         raise NoPolicyDirectoryError(
             f"commit {commit[:10]} has no directory {prefix or '.'}",
             advice="name the policy directory as it is in that commit: --policy-dir",
@@ -285,6 +340,11 @@ def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
             mode, _, name = described.split(" ")
             entries[path] = _Entry(_Kind(mode), name)
     return entries
+
+
+def _is_submodule(repo: Repo, commit: str, prefix: str) -> bool:
+    listing = repo.git.ls_tree("-z", "--full-tree", commit, "--", prefix)
+    return bool(listing.startswith(_Kind.SUBMODULE.value))
 
 
 def _is_dirty(repo: Repo, prefix: str) -> bool:

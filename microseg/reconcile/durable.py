@@ -13,6 +13,12 @@ TEMPORARY_PREFIX = ".new-"
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the directory. Raises OSError."""
+    replace(path, content, sync=True)
+    sync_directory(path.parent)
+
+
+def replace(path: Path, content: bytes, *, sync: bool = False) -> None:
+    """Replace a file in one step, which a killed process can't leave half done. Raises OSError."""
     make_directory(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
@@ -20,12 +26,12 @@ def write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), FILE_MODE)
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tree import ROOT
 
+from microseg.agent_settings import AgentSettings, Drift, Endpoint, Signed
 from microseg.analysis.breadth import OpenSide
 from microseg.analysis.lint import Options
 from microseg.compiler.limits import SIZING_KEYS
@@ -67,7 +68,7 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    tables = {"sizing", "lint"}
+    tables = {"sizing", "lint", "agent"}
     assert {setting.name for setting in SETTINGS} | tables == {each.name for each in fields(Settings)}
 
 
@@ -172,3 +173,51 @@ def test_every_setting_is_documented() -> None:
     assert f"[{SIZING_TABLE}]" in page
     for each in fields(Sizing):
         assert re.search(rf"`{each.name}` \| {each.default:,}", page), each.name
+
+
+def test_the_agent_has_a_table_of_its_own(tmp_path: Path) -> None:
+    text = """
+    [agent]
+    remote = "ssh://git@example.org/policies.git"
+    branch = "main"
+    interval_s = 5
+    drift = "report"
+    signed = "tag"
+    confirm_within_s = 30
+    probes = ["10.0.0.1:22", "[2001:db8::1]:443"]
+    allowed_signers = "signers"
+    """
+    agent = load({}, {}, written(tmp_path, text)).agent
+    assert (agent.remote, agent.branch) == ("ssh://git@example.org/policies.git", "main")
+    assert (agent.interval_s, agent.drift, agent.signed) == (5.0, Drift.REPORT, Signed.TAG)
+    assert agent.probes == (Endpoint("10.0.0.1", 22), Endpoint("2001:db8::1", 443))
+    assert agent.allowed_signers == tmp_path / "signers"
+    assert load({}, {}, written(tmp_path, "")).agent == AgentSettings()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("interval = 5", "did you mean interval_s?"),
+        ("interval_s = 0", "not a pause"),
+        ("interval_s = true", "not a number of seconds"),
+        ('branch = "--upload-pack=touch /tmp/x"', "starts like an option"),
+        ('remote = "-oProxyCommand=x"', "starts like an option"),
+        ('remote = "a\\nb"', "not a line of text"),
+        ('directory = "../etc"', "not a directory inside"),
+        ('directory = "/etc"', "not a directory inside"),
+        ('drift = "ignore"', "not one of heal, report, off"),
+        ('probes = ["10.0.0.1"]', "not ADDRESS:PORT"),
+        ("confirm_within_s = 30", "needs probes"),
+        ("confirm_within_s = 0.5", "not between a second and a day"),
+    ],
+)
+def test_what_can_not_be_an_agent_s_setting_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        load({}, {}, written(tmp_path, f"[agent]\n{line}\n"))
+    assert "[agent]" in str(caught.value)
+
+
+def test_every_setting_of_the_agent_is_documented() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert [each.name for each in fields(AgentSettings) if f"`{each.name}`" not in page] == []

@@ -1,0 +1,143 @@
+"""microseg agent: keep the kernel at the policy of a branch, or of files, from now on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from microseg.cli import agent_log, instance, options
+from microseg.cli.exits import Command
+from microseg.gitops.agent import Agent, Surroundings
+from microseg.gitops.control import Control
+from microseg.gitops.inbox import Inbox, Message
+from microseg.gitops.probes import failing
+from microseg.gitops.record import Suspension
+from microseg.gitops.record_store import RecordStore
+from microseg.gitops.sources import FileSource, Watched, open_source
+from microseg.gitops.trying import Tryer, compile_here
+from microseg.gitops.watching import Watcher, has_events
+from microseg.reconcile.rollback import roll_back
+from microseg.reconcile.transaction import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from microseg.abi import PolicyMap
+    from microseg.config import Settings
+    from microseg.gitops.observer import Observer
+    from microseg.gitops.sources import Source
+    from microseg.reconcile.desired import Desired
+    from microseg.reconcile.transaction import Operator
+
+POLL_S = 2.0
+"""How often files are looked at where changes can't be heard of."""
+
+SIGNALS = {
+    signal.SIGHUP: Message.ASKED,
+    signal.SIGUSR1: Message.SUSPEND,
+    signal.SIGUSR2: Message.RESUME,
+    signal.SIGTERM: Message.STOP,
+    signal.SIGINT: Message.STOP,
+}
+
+
+@click.command("agent", cls=Command)
+@options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING)
+@click.option(
+    "--log-format",
+    type=click.Choice([each.value for each in agent_log.LogFormat]),
+    default=agent_log.LogFormat.TEXT.value,
+    show_default=True,
+    help="Lines for people, or JSON objects.",
+)
+def command(settings: Settings, log_format: str) -> None:
+    """Keep the kernel at the policy of a branch or of files, from now on.
+
+    What to follow is said under [agent] in microseg.toml.
+    SIGHUP: look and try now. SIGUSR1, SIGUSR2: suspend, resume. SIGTERM: stop; enforcement goes on.
+    """
+    observer = agent_log.Log(agent_log.LogFormat(log_format))
+    run(settings, observer)
+
+
+def run(settings: Settings, observer: Observer) -> None:
+    """Run an agent in this process until a signal stops it.
+
+    Raises:
+        LockHeldError: another agent of this instance runs.
+        GitError, OSError: it can't begin.
+
+    """
+    control, inbox = Control(settings.state_dir, settings.run_dir), Inbox()
+    who = instance.operator(settings)
+    with control.lock(who.command), Watcher(inbox) as watcher, _signals(control, inbox, who):
+        source = open_source(settings.agent, settings.policy_dir, settings.state_dir)
+        kind = Message.FILES if isinstance(source, FileSource) else Message.LOOK
+
+        def rewatch() -> None:
+            trigger = Watched(control.folder, recursive=False)
+            watcher.watch([(trigger, Message.LOOK), *((each, kind) for each in source.watched())])
+
+        around = _surroundings(settings, source, inbox, observer, rewatch)
+        Agent(around, settings.agent, os.getpid(), _poll_s(settings)).run()
+
+
+def _poll_s(settings: Settings) -> float:
+    return 0.0 if settings.agent.remote or has_events(settings.policy_dir) else POLL_S
+
+
+def _surroundings(
+    settings: Settings, source: Source, inbox: Inbox, observer: Observer, rewatch: Callable[[], None]
+) -> Surroundings:
+    who = instance.operator(settings)
+    return Surroundings(
+        source=source,
+        tryer=Tryer(source, compile_here, lambda compiler: _request(settings, who, compiler)),
+        host=lambda: instance.opened(settings),
+        control=Control(settings.state_dir, settings.run_dir),
+        store=RecordStore(settings.state_dir, settings.run_dir),
+        inbox=inbox,
+        observer=observer,
+        rewatch=rewatch,
+        probe=lambda: failing(settings.agent.probes),
+        confirm=lambda host: roll_back(host, who),
+        go_back=lambda host: roll_back(host, who),
+    )
+
+
+def _request(
+    settings: Settings, who: Operator, compiler: Callable[[Mapping[PolicyMap, int]], Desired]
+) -> Request:
+    return Request(
+        compiler,
+        who,
+        settings.interfaces,
+        settings.hook,
+        settings.sizing,
+        adopt_s=settings.adopt_s,
+        debug_program=settings.debug_program,
+    )
+
+
+@contextmanager
+def _signals(control: Control, inbox: Inbox, who: Operator) -> Iterator[None]:
+    """Turn signals into messages meanwhile."""
+
+    def receive(number: int, _: object) -> None:
+        message = SIGNALS[signal.Signals(number)]
+        if message is Message.SUSPEND:
+            control.suspend(Suspension(who.who, "signal", instance.now()))
+        elif message is Message.RESUME:
+            control.resume()
+        inbox.put(message)
+
+    before = {number: signal.signal(number, receive) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
