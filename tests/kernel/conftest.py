@@ -1,7 +1,4 @@
-"""A loaded data plane for the tests of a module, in a BPF file system of its own.
-
-Without root or BPF the tests skip; MICROSEG_REQUIRE_BPF=1 makes them fail instead.
-"""
+"""A loaded data plane for the tests of a process, in a BPF file system of its own."""
 
 from __future__ import annotations
 
@@ -15,35 +12,18 @@ from pathlib import Path
 import pytest
 from kernel.laboratory import Laboratory
 
-from microseg.kernel.bpf import MapType, create_map
 from microseg.kernel.dataplane import PinnedDataPlane
-from microseg.kernel.maps import Map
-from microseg.reconcile.dataplane import Hook, KernelError, Sizing
+from microseg.reconcile.dataplane import Hook, Sizing
 
 SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, sessions6=4096, rule_counters=1024)
 
 
-def why_no_bpf() -> str:
-    """Return why kernel tests can't run here; empty when they can."""
-    if os.geteuid() != 0:
-        return "not root"
-    try:
-        Map(create_map(MapType.HASH, 4, 4, 1)).close()
-    except KernelError as error:
-        return error.message
-    if subprocess.run(["/usr/bin/python3", "-c", "import bcc"], check=False, capture_output=True).returncode:
-        return "python3-bpfcc is not installed"
-    return ""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests here; tests/conftest.py says when they skip."""
     here = Path(__file__).parent
-    ours = [item for item in items if here in item.path.parents]
-    reason = why_no_bpf() if ours and os.environ.get("MICROSEG_REQUIRE_BPF") != "1" else ""
-    for item in ours:
-        item.add_marker(pytest.mark.kernel)
-        if reason:
-            item.add_marker(pytest.mark.skip(reason=f"no BPF here: {reason}"))
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.kernel)
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +35,14 @@ def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.fixture(scope="module")
-def plane(bpffs: Path, request: pytest.FixtureRequest) -> Iterator[PinnedDataPlane]:
-    """A data plane, loaded and attached to nothing."""
-    name = request.module.__name__.replace(".", "_")
-    made = PinnedDataPlane(bpffs / name)
+@pytest.fixture(scope="session")
+def plane(bpffs: Path) -> Iterator[PinnedDataPlane]:
+    """A data plane attached to nothing; one for all tests, since compiling takes minutes in emulation."""
+    made = PinnedDataPlane(bpffs / "tests")
     made.load(SIZING)
     yield made
     made.unload()
-    assert not (bpffs / name).exists(), "unload left pins behind"
+    assert not (bpffs / "tests").exists(), "unload left pins behind"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -6,6 +6,7 @@ Policies in a line of Python, packets sent through PROG_TEST_RUN, outcomes read 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,9 +94,9 @@ class Laboratory:
         self.ids: dict[str, int] = {}
 
     def clear(self) -> None:
-        """Forget sessions and events; no policy, events without a limit, nothing is adopted."""
+        """Forget sessions, counts and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
-        for name in (*SESSION_MAPS, *FRAGMENT_MAPS):
+        for name in (*SESSION_MAPS, *FRAGMENT_MAPS, "rule_counters"):
             remembered = self.plane.map(name)
             remembered.delete_many(list(remembered.entries()))
         settings = Settings(hz=self.plane.read_settings().hz, events_per_s=MANY, answers_per_s=MANY)
@@ -108,6 +109,13 @@ class Laboratory:
     def set(self, **settings: Any) -> None:
         """Change some of the settings."""
         self.plane.write_settings(replace(self.plane.read_settings(), **settings))
+
+    def await_next_second(self) -> None:
+        """Wait until each CPU may send as many events and answers again as are set for a second."""
+        hz = self.plane.read_settings().hz
+        second = self.flows.now() // hz
+        while self.flows.now() // hz == second:
+            time.sleep(0.01)
 
     def enforce(
         self, *rules: Rule, default: str = "deny", mode: Mode = Mode.ENFORCE, log: bool = False

@@ -20,6 +20,7 @@ DENIED = bytes(tcp("10.1.1.1", "10.1.2.1", 40000, 22)).ljust(60, b"\0")
 def test_each_cpu_sends_so_many_events_a_second(lab: Laboratory) -> None:
     lab.enforce()
     lab.plane.write_settings(replace(lab.plane.read_settings(), events_per_s=10))
+    lab.await_next_second()
     before = lab.stats()
     lab.flows.run(DENIED, repeat=1000)
     after = lab.stats()
