@@ -125,6 +125,7 @@ def test_attaching_twice_leaves_one_program(attached: PinnedDataPlane, wire: Wir
     assert filters.count("handle 0x") == (1 if hook is Hook.CLSACT else 0)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("hook", HOOKS)
 def test_reloaded_program_replaces_the_attached_one(
     attached: PinnedDataPlane, wire: Wire, hook: Hook
@@ -151,6 +152,7 @@ def program_ids(plane: PinnedDataPlane) -> list[int]:
     return [found.program_id for found in plane._attacher.attached()]  # noqa: SLF001
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("hook", HOOKS)
 def test_failure_on_one_interface_puts_all_back(attached: PinnedDataPlane, wire: Wire, hook: Hook) -> None:
     run("ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")
@@ -242,6 +244,7 @@ def test_nothing_to_attach_before_a_load(bpffs: Path, wire: Wire) -> None:
         PinnedDataPlane(bpffs / "unloaded").attach([Attachment(wire.near, Hook.TCX)])
 
 
+@pytest.mark.compiles
 def test_unload_ends_enforcement_and_leaves_nothing(bpffs: Path, wire: Wire) -> None:
     plane = PinnedDataPlane(bpffs / "unloading")
     plane.load(SIZING)

@@ -25,6 +25,7 @@ from microseg.kernel.shapes import c_constants, map_shapes
 from microseg.policy.rules import Verdict
 from microseg.reconcile.dataplane import Attachment, Hook, KernelError
 
+pytestmark = pytest.mark.compiles
 TRACE = re.compile(r"\n\t+ms_trace(?:_packet)?\([^;]*;")
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from datetime import date
 from ipaddress import IPv4Address
@@ -13,6 +12,7 @@ from random import Random
 
 import pytest
 from kernel.laboratory import SESSION_MAPS, Laboratory
+from long_runs import amount
 from random_policies import packets, policy_text
 from wire import can_be_sent, frame
 
@@ -26,8 +26,7 @@ from microseg.policy.packet import Packet
 from microseg.policy.rules import Decider, OrderedRule, Verdict
 from microseg.source import MemoryTree
 
-FULL = os.environ.get("MICROSEG_TEST_FULL") == "1"
-PAIRS = 1_000_000 if FULL else 10_000
+PAIRS = amount(emulated=2_000, short=10_000, long=1_000_000)
 PER_POLICY = 50
 TODAY = date(2026, 1, 1)
 

@@ -6,7 +6,6 @@ connections between two hosts and a session map not much larger than they need.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,14 +14,14 @@ import pytest
 from kernel.flood_frames import flood_from, send_until
 from kernel.laboratory import ANY, Laboratory, allow, run
 from kernel.live_network import Connection, TwoHosts, many_files, two_hosts
+from long_runs import amount
 
 from microseg.abi_flow import Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import State
 from microseg.reconcile.dataplane import Attachment
 
-FULL = os.environ.get("MICROSEG_TEST_FULL") == "1"
-PACKETS = 2_000_000 if FULL else 100_000
+PACKETS = amount(emulated=20_000, short=100_000, long=2_000_000)
 CONNECTIONS = 1000
 SERVICE, FLOODED, CLOSED = 7000, 7001, 7002
 

@@ -22,6 +22,7 @@ from kernel.frame_ways import Arrival, Bare, InPieces, TestRun, Way, silent_devi
 from kernel.laboratory import Laboratory
 from kernel.outcome_meter import OutcomeMeter
 from kernel.traffic_oracle import Judgement, Opinion, Oracle
+from long_runs import amount, is_emulated
 from random_policies import policy_text
 
 from microseg.abi import Root
@@ -31,9 +32,8 @@ from microseg.compiler.pipeline import compile_tree
 from microseg.policy.rules import Ruleset
 from microseg.source import MemoryTree
 
-FULL = os.environ.get("MICROSEG_TEST_FULL") == "1"
 CORPUS = os.environ.get("MICROSEG_CORPUS")
-FRAMES = 1_000_000 if FULL else 50_000
+FRAMES = amount(emulated=5_000, short=50_000, long=1_000_000)
 PER_POLICY = 1000
 TODAY = date(2026, 1, 1)
 NEVER = {Outcome.DROP_PROBES, Outcome.DROP_SLOT, Outcome.DROP_INTERNAL, Outcome.PASS_NO_POLICY}
@@ -154,4 +154,4 @@ def test_no_frame_passes_that_the_evaluator_denies(lab: Laboratory) -> None:
     for one in (*Judgement, *Shape):
         assert fuzz.seen[one] > FRAMES / 250, fuzz.seen
     never_seen = {one for one in Outcome if not fuzz.seen[one]} - NEVER
-    assert never_seen <= {Outcome.PASS_ADOPTED, Outcome.PASS_ANSWER}, never_seen
+    assert is_emulated() or never_seen <= {Outcome.PASS_ADOPTED, Outcome.PASS_ANSWER}, never_seen

@@ -58,6 +58,7 @@ def pins(home: Path) -> list[str]:
     return sorted(str(path.relative_to(home)) for path in home.rglob("*"))
 
 
+@pytest.mark.compiles
 def test_compiler_s_words_are_quoted_with_file_and_line(home: Path, sources: Path) -> None:
     header = sources / "session.h"
     lines = header.read_text().splitlines()
@@ -69,6 +70,7 @@ def test_compiler_s_words_are_quoted_with_file_and_line(home: Path, sources: Pat
     assert pins(home) == ["maps"]
 
 
+@pytest.mark.compiles
 def test_verifier_s_words_are_quoted(home: Path, sources: Path) -> None:
     main = sources / "microseg_tc.c"
     text = main.read_text().replace("return ms_rest(skb);", "return *(int *)(long)skb->data;")
@@ -79,6 +81,7 @@ def test_verifier_s_words_are_quoted(home: Path, sources: Path) -> None:
     assert pins(home) == ["maps"]
 
 
+@pytest.mark.compiles
 def test_layouts_that_differ_do_not_compile(home: Path, sources: Path) -> None:
     header = sources / "abi.h"
     header.write_text(header.read_text().replace("__u8 state;", "__u16 state;"))
@@ -98,6 +101,7 @@ def test_missing_bcc_names_the_package(
     assert pins(home) == ["maps"]
 
 
+@pytest.mark.compiles
 def test_pinned_map_of_another_shape_is_refused_with_both(home: Path) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)
@@ -110,6 +114,7 @@ def test_pinned_map_of_another_shape_is_refused_with_both(home: Path) -> None:
     assert pins(home) == before
 
 
+@pytest.mark.compiles
 def test_reload_keeps_maps_and_their_contents(home: Path) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)

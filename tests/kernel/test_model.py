@@ -6,8 +6,6 @@ made as short as can be. tests/kernel/test_model_mutants.py shows that planted m
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -15,12 +13,12 @@ from kernel.laboratory import NOWHERE, Laboratory
 from kernel.laboratory import rule as policy_rule
 from kernel.session_lockstep import Lockstep
 from kernel.session_packets import HIGH, HIGH6, LOW, LOW6, TALKS
+from long_runs import amount, is_long
 
 from microseg.abi_flow import Direction
 from microseg.policy.rules import Action, Default, Mode, Policy, Ruleset
 
-FULL = os.environ.get("MICROSEG_TEST_FULL") == "1"
-SEQUENCES = 2000 if FULL else 150
+SEQUENCES = amount(emulated=20, short=150, long=2000)
 STEPS = 40
 
 SIDES = {"low": f"{LOW},{LOW6}", "high": f"{HIGH},{HIGH6}", "low4": LOW, "any": "0.0.0.0/0,::/0"}
@@ -65,7 +63,7 @@ class Traffic(RuleBasedStateMachine):
     def first_policy(self, lines: list[str], default: str) -> None:
         self.both.enforce(ruleset_of(lines, default, Mode.ENFORCE))
 
-    @rule(name=WHICH_TALK, direction=DIRECTIONS, packets=st.integers(1, 6))
+    @rule(name=WHICH_TALK, direction=DIRECTIONS, packets=st.sampled_from((1, 1, 2, 3, 6)))
     def go_on(self, name: str, direction: Direction, packets: int) -> None:
         """Send the next few packets of an orderly life."""
         talk = TALKS[name]
@@ -75,12 +73,13 @@ class Traffic(RuleBasedStateMachine):
             self.lived[name] += 1
         self.both.compare()
 
-    @rule(name=WHICH_TALK, direction=DIRECTIONS, sender=st.sampled_from(("client", "server")), data=st.data())
-    def send_anything(self, name: str, direction: Direction, sender: str, data: st.DataObject) -> None:
+    @rule(name=WHICH_TALK, direction=DIRECTIONS, data=st.data())
+    def send_anything(self, name: str, direction: Direction, data: st.DataObject) -> None:
         talk = TALKS[name]
-        kind = talk.kinds[data.draw(st.sampled_from(sorted(talk.kinds)), label="kind")]
-        padding = data.draw(st.integers(0, 40), label="padding")
-        self.both.send(talk, kind, direction, by_client=sender == "client", padding=padding)
+        kinds = st.tuples(st.sampled_from(("client", "server")), st.sampled_from(sorted(talk.kinds)))
+        for sender, kind in data.draw(st.lists(kinds, min_size=1, max_size=4), label="packets"):
+            padding = data.draw(st.integers(0, 40), label="padding")
+            self.both.send(talk, talk.kinds[kind], direction, by_client=sender == "client", padding=padding)
         self.both.compare()
 
     @rule(name=WHICH_TALK)
@@ -108,7 +107,7 @@ class Traffic(RuleBasedStateMachine):
         self.both.compare_counters()
 
 
-def play(lab: Laboratory, sequences: int) -> None:
+def play(lab: Laboratory, sequences: int, phases: tuple[Phase, ...]) -> None:
     """Play so many sequences; raises AssertionError for a difference."""
     machine = type("Traffic", (Traffic,), {"lab": lab})
     run_state_machine_as_test(
@@ -116,7 +115,7 @@ def play(lab: Laboratory, sequences: int) -> None:
         settings=settings(
             max_examples=sequences,
             stateful_step_count=STEPS,
-            phases=tuple(Phase) if FULL else (Phase.generate,),
+            phases=phases,
             suppress_health_check=list(HealthCheck),
             database=None,
         ),
@@ -124,4 +123,4 @@ def play(lab: Laboratory, sequences: int) -> None:
 
 
 def test_the_kernel_does_what_the_model_does(lab: Laboratory) -> None:
-    play(lab, SEQUENCES)
+    play(lab, SEQUENCES, tuple(Phase) if is_long() else (Phase.generate,))

@@ -135,6 +135,7 @@ def test_changing_the_hook_leaves_one(attached: PinnedDataPlane, wire: Wire, oth
         assert sorted(ours) == [Direction.INGRESS, Direction.EGRESS]
 
 
+@pytest.mark.compiles
 def test_reloaded_program_takes_its_place_in_the_same_link(attached: PinnedDataPlane, wire: Wire) -> None:
     attached.attach([Attachment(wire.near, Hook.XDP)])
     link, program = link_id(attached, wire.near)
@@ -165,6 +166,7 @@ def test_tc_programs_of_others_run_behind_it(attached: PinnedDataPlane, wire: Wi
     assert "ms_clock" in run("tc", "filter", "show", "dev", wire.near, "ingress")
 
 
+@pytest.mark.compiles
 def test_it_is_loaded_when_it_is_first_asked_for(attached: PinnedDataPlane, wire: Wire) -> None:
     attached.load(SIZING)
     assert not any(name.startswith("xdp/") for name in attached.program_tags())
