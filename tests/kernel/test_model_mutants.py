@@ -40,8 +40,8 @@ IN_EVERY_RUN = (
     Mutant(
         "wrong TCP transition: the server's packet ends the handshake",
         "states.h",
-        "state == MS_STATE_ANSWERED && !from_server",
-        "state == MS_STATE_ANSWERED && from_server",
+        "\t\treturn MS_STATE_ANSWERED;\n\t}\n",
+        "\t\treturn MS_STATE_STEADY;\n\t}\n",
     ),
     Mutant(
         "forgotten generation check on the hot path",
@@ -56,6 +56,12 @@ IN_LONG_RUNS = (
         "judge.h",
         "if (session->generation == scratch->generation) {",
         "if (1) {",
+    ),
+    Mutant(
+        "wrong TCP transition: whatever a client acknowledges ends the handshake",
+        "states.h",
+        "!handshake || ms_meets_challenge(frame, session, packet) ?",
+        "1 ?",
     ),
     Mutant(
         "wrong TCP transition: half-closed is not told from open",
