@@ -9,10 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.abi_settings import Settings as DataPlaneSettings
 from microseg.agent_settings import AgentSettings, read_agent_settings
 from microseg.analysis.breadth import OpenSide
 from microseg.analysis.lint import Options
 from microseg.analysis.review import Taste
+from microseg.data_plane_settings import read_data_plane_settings
 from microseg.output.severities import Severities
 from microseg.reconcile.dataplane import Hook, Sizing
 
@@ -24,7 +26,8 @@ FILE_VARIABLE = "MICROSEG_CONFIG"
 SIZING_TABLE = "maps"
 LINT_TABLE = "lint"
 AGENT_TABLE = "agent"
-TABLES = (SIZING_TABLE, LINT_TABLE, AGENT_TABLE)
+DATA_PLANE_TABLE = "data_plane"
+TABLES = (SIZING_TABLE, DATA_PLANE_TABLE, LINT_TABLE, AGENT_TABLE)
 LARGEST_MAP = 1 << 24
 MAX_NOTICE_DAYS = 3660
 
@@ -62,6 +65,7 @@ class Settings:
         adopt_s: for how long after attaching TCP connections in progress are adopted.
         debug_program: the program traces each packet.
         sizing: capacities of the kernel's maps.
+        data_plane: how the program in the kernel is set.
         lint: what lint looks for, and how severe it takes it.
         agent: how the agent is set.
 
@@ -77,6 +81,7 @@ class Settings:
     adopt_s: float = 300.0
     debug_program: bool = False
     sizing: Sizing = field(default_factory=Sizing)
+    data_plane: DataPlaneSettings = field(default_factory=DataPlaneSettings)
     lint: Taste = field(default_factory=Taste)
     agent: AgentSettings = field(default_factory=AgentSettings)
 
@@ -209,8 +214,9 @@ def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Pat
             values[setting.name] = _read(setting, *candidates[0])
     sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
     taste = _taste(written.values.get(LINT_TABLE, {}), written.path)
+    data_plane = _data_plane(written.values.get(DATA_PLANE_TABLE, {}), written.path)
     agent = _agent(written.values.get(AGENT_TABLE, {}), written.path)
-    return Settings(**values, sizing=sizing, lint=taste, agent=agent)
+    return Settings(**values, sizing=sizing, data_plane=data_plane, lint=taste, agent=agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +311,15 @@ def _agent(table: Value, path: Path) -> AgentSettings:
         return read_agent_settings(table, path.parent)
     except ValueError as error:
         raise ConfigError(f"{path}: [{AGENT_TABLE}] {error}") from error
+
+
+def _data_plane(table: Value, path: Path) -> DataPlaneSettings:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {DATA_PLANE_TABLE} is not a table", advice=f"write [{DATA_PLANE_TABLE}]")
+    try:
+        return read_data_plane_settings(table)
+    except ValueError as error:
+        raise ConfigError(f"{path}: [{DATA_PLANE_TABLE}] {error}") from error
 
 
 def _check_names(table: Mapping[str, Value], known: list[str], where: str) -> None:

@@ -120,6 +120,7 @@ def _request(
         settings.sizing,
         adopt_s=settings.adopt_s,
         debug_program=settings.debug_program,
+        settings=settings.data_plane,
     )
 
 

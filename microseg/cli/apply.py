@@ -52,6 +52,7 @@ def command(
             allow_failing_tests,
             settings.adopt_s,
             settings.debug_program,
+            settings=settings.data_plane,
         )
         result = apply(instance.open_host(settings), request, announce=announce)
     if output_format == "json":
@@ -90,7 +91,7 @@ def _show(result: Result) -> None:
         return
     revision = describe(result.plan.revision)
     if not result.plan.replaces_policy:
-        terminal.say(f"Generation {result.generation} stays in force, on more interfaces.", bold=True)
+        terminal.say(f"Generation {result.generation} stays in force{_otherwise(result)}.", bold=True)
     else:
         terminal.say(f"Generation {result.generation} is in force: {revision}", bold=True, fg="green")
     created, updated, deleted = plan_text.totals(result.plan)
@@ -99,6 +100,7 @@ def _show(result: Result) -> None:
             ("before", _before(result)),
             ("entries", f"{created} created, {updated} updated, {deleted} deleted"),
             ("attached", hook_text.interfaces(result.plan.attach)),
+            ("settings", ", ".join(f"{it.name} = {it.after}" for it in result.plan.settings)),
             ("xdp", hook_text.xdp_limits(result.plan.attach)),
             ("took", f"{result.duration_ms / 1000:.2f} s"),
             ("undo", _undo(result)),
@@ -113,6 +115,12 @@ def _show_unchanged(result: Result) -> None:
     if result.known.revision != result.plan.revision:
         before, after = describe(result.known.revision), describe(result.plan.revision)
         terminal.pairs([("recorded", f"it is {after} now, and was {before}")])
+
+
+def _otherwise(result: Result) -> str:
+    settings, interfaces = result.plan.settings, result.plan.attach
+    parts = ([", on more interfaces"] if interfaces else []) + ([", with other settings"] if settings else [])
+    return "".join(parts)
 
 
 def _before(result: Result) -> str:

@@ -88,6 +88,7 @@ def _with_kernel(settings: Settings, given: PolicyInput, *, audit: bool) -> Comp
         settings.interfaces,
         settings.hook,
         settings.sizing,
+        settings=settings.data_plane,
     )
     tx = propose(instance.open_host(settings), request)
     for problem in tx.warnings:

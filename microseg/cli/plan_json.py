@@ -28,6 +28,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
         "observed_digest": plan.observed.hex() if plan.observed else None,
         "load": plan.load,
         "attach": [{"interface": it.interface, "hook": it.hook.value} for it in plan.attach],
+        "settings": [{"name": it.name, "before": it.before, "after": it.after} for it in plan.settings],
         "default": default_words(plan.default.after) if plan.default else None,
         "counts": {"create": created, "update": updated, "delete": deleted},
         "maps": {name.value: each._asdict() for name, each in plan.counts().items()},

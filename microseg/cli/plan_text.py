@@ -53,6 +53,7 @@ def show(plan: Plan, *, entries: bool) -> None:
             ("load", "the program is compiled, verified and loaded, the maps are made" if plan.load else ""),
             ("attach", ", ".join(f"{it.interface} ({it.hook.value})" for it in plan.attach)),
             ("default", _default(plan)),
+            ("settings", ", ".join(f"{it.name} = {it.after} (was {it.before})" for it in plan.settings)),
         ]
     )
     _show_rules(rule_changes(plan))

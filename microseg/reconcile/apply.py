@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from microseg.reconcile import steps
+from microseg.reconcile import steps, tuning
 from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.errors import ApplyError, ReconcileError
 from microseg.reconcile.observed import Observed, is_complete, read_observed
@@ -40,6 +40,7 @@ class StepName(Enum):
     STAGE = "stage"
     VERIFY = "verify"
     NOTE = "note"
+    TUNE = "tune"
     ATTACH = "attach"
     FLIP = "flip"
     WAIT = "wait"
@@ -57,6 +58,10 @@ def _replaces(plan: Plan) -> bool:
 
 def _loads(plan: Plan) -> bool:
     return plan.load
+
+
+def _tunes(plan: Plan) -> bool:
+    return plan.load or bool(plan.settings)
 
 
 def _attaches(plan: Plan) -> bool:
@@ -91,6 +96,7 @@ STEPS: tuple[Step, ...] = (
     Step(StepName.STAGE, steps.stage, undo=steps.unstage, when=_replaces),
     Step(StepName.VERIFY, steps.verify, when=_replaces),
     Step(StepName.NOTE, steps.note, undo=steps.forget, when=_replaces),
+    Step(StepName.TUNE, tuning.tune, undo=tuning.put_back, when=_tunes),
     Step(StepName.ATTACH, steps.attach, undo=steps.detach, when=_attaches),
     Step(StepName.FLIP, steps.flip, undo=steps.flip_back, when=_replaces),
     Step(StepName.WAIT, steps.wait, when=_replaces),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microseg.abi import Entries, Root, SlotConfig
+    from microseg.abi_settings import Settings
 
 
 class Hook(Enum):
@@ -168,6 +169,14 @@ class DataPlane(Protocol):
 
     def wait_for_readers(self) -> None:
         """Return once no CPU can still be judging a packet under a root word read before (I1)."""
+        ...
+
+    def read_settings(self) -> Settings:
+        """Return how the program is set, and what it was told of the kernel."""
+        ...
+
+    def write_settings(self, settings: Settings) -> None:
+        """Replace the settings; they take effect at the next packet."""
         ...
 
     def rule_counts(self) -> Mapping[int, RuleCount]:

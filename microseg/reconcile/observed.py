@@ -19,6 +19,7 @@ from microseg.reconcile.dataplane import KernelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from microseg.abi_settings import Settings
     from microseg.reconcile.dataplane import Attachment, DataPlane
 
 ATTEMPTS = 5
@@ -40,6 +41,7 @@ class Observed:
         attachments: where the program is attached, sorted; also when its pins are gone.
         capacities: entries that fit each policy map of a slot; empty when nothing is loaded.
         debug_program: the programs in use trace each packet.
+        settings: of the program; None when nothing is loaded.
 
     """
 
@@ -50,6 +52,7 @@ class Observed:
     attachments: tuple[Attachment, ...] = ()
     capacities: Mapping[PolicyMap, int] = field(default_factory=dict)
     debug_program: bool = False
+    settings: Settings | None = None
 
     @property
     def reverted(self) -> bool:
@@ -107,6 +110,7 @@ def read_observed(plane: DataPlane) -> Observed:
         attachments=plane.attachments(),
         capacities=plane.capacities(),
         debug_program=plane.is_debug_program(),
+        settings=plane.read_settings(),
     )
 
 

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from microseg.abi import PolicyMap, decode_policy_value
 from microseg.reconcile.observed import actual_digest
 from microseg.reconcile.records import Names
+from microseg.reconcile.tuning import setting_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from microseg.abi import Entries, SlotConfig, SlotContents
+    from microseg.abi_settings import Settings
+    from microseg.data_plane_settings import SettingChange
     from microseg.reconcile.dataplane import Attachment
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.observed import Observed
@@ -96,6 +99,7 @@ class Plan:
         default: the other default, or None.
         load: programs and maps have to be loaded first.
         attach: interfaces to attach to, sorted.
+        settings: what the program that runs has to be set to; one that is loaded gets all of its settings.
         names: what the desired entries' numbers mean.
         old_names: what the numbers of the entries in force mean, as far as it is known.
 
@@ -109,6 +113,7 @@ class Plan:
     default: DefaultChange | None = None
     load: bool = False
     attach: tuple[Attachment, ...] = ()
+    settings: tuple[SettingChange, ...] = ()
     names: Names = field(default_factory=Names)
     old_names: Names = field(default_factory=Names)
 
@@ -120,7 +125,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether the kernel already is as desired."""
-        return not (self.replaces_policy or self.load or self.attach)
+        return not (self.replaces_policy or self.load or self.attach or self.settings)
 
     def counts(self) -> dict[PolicyMap, Counts]:
         """Return the number of changes of each map, also of those without any."""
@@ -145,6 +150,7 @@ def plan(
     live: SlotContents,
     *,
     wanted: Sequence[Attachment] = (),
+    settings: Settings | None = None,
     old_names: Names | None = None,
 ) -> Plan:
     """Compare what should be with what is.
@@ -155,6 +161,7 @@ def plan(
         live: what the live slot holds, ignored when no policy is in force.
         wanted: where to attach, and by which hook. When the program has to be loaded, it also replaces the
             one that is attached elsewhere.
+        settings: of the program; None: as they are.
         old_names: what the numbers of the entries in force mean.
 
     """
@@ -170,6 +177,7 @@ def plan(
         default=_default_change(live.config if observed.judges else None, desired.contents.config),
         load=not observed.loaded,
         attach=tuple(sorted(attach, key=lambda it: it.interface)),
+        settings=setting_changes(observed.settings, settings),
         names=desired.names,
         old_names=old_names or Names(),
     )

@@ -35,7 +35,14 @@ def read(tx: Transaction) -> None:
 def compile_policy(tx: Transaction) -> None:
     """Compile the text and compare it with what is in force."""
     tx.desired = tx.request.compile(tx.capacities())
-    tx.plan = plan(tx.desired, tx.observed, tx.live, wanted=tx.wanted(), old_names=tx.known.names)
+    tx.plan = plan(
+        tx.desired,
+        tx.observed,
+        tx.live,
+        wanted=tx.wanted(),
+        settings=tx.request.settings,
+        old_names=tx.known.names,
+    )
     recorded = tx.host.store.newest_generation()
     tx.generation = (
         tx.observed.next_generation(recorded) if tx.plan.replaces_policy else tx.observed.generation
@@ -224,4 +231,6 @@ def _detail(plan: Plan) -> str:
         parts.append("another default")
     if plan.attach:
         parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))
+    if plan.settings:
+        parts.append("set " + ", ".join(f"{one.name} = {one.after}" for one in plan.settings))
     return "nothing changed in the kernel" if plan.is_empty else "; ".join(parts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microseg.abi import PolicyMap, SlotContents
+    from microseg.abi_settings import Settings
     from microseg.reconcile.dataplane import DataPlane, Hook
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.known import Known
@@ -70,6 +71,7 @@ class Request:
         allow_failing_tests: apply although the policy's own tests fail.
         debug_program: a program that has to be loaded traces each packet.
         adopt_s: for how long after attaching connections in progress are adopted.
+        settings: of the program; None: as they are.
 
     """
 
@@ -81,6 +83,7 @@ class Request:
     allow_failing_tests: bool = False
     adopt_s: float = 0.0
     debug_program: bool = False
+    settings: Settings | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +107,7 @@ class Transaction:
     generation: int = field(init=False)  # compile: the one in force afterwards
     standby_before: SlotContents | None = None  # stage
     staged: int = 0
+    settings_before: Settings | None = None  # tune
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()

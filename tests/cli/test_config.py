@@ -68,7 +68,7 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    tables = {"sizing", "lint", "agent"}
+    tables = {"sizing", "data_plane", "lint", "agent"}
     assert {setting.name for setting in SETTINGS} | tables == {each.name for each in fields(Settings)}
 
 

@@ -9,6 +9,7 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+from microseg.abi_settings import Settings
 from microseg.reconcile.dataplane import (
     Attachment,
     Hook,
@@ -71,6 +72,7 @@ class FakeDataPlane:
         self.interfaces = set(interfaces)
         self.boot_s = 1000
         self.adopting_until = 0
+        self.settings = Settings()
         self.counts: dict[int, RuleCount] = {}
         self._forget()
 
@@ -93,6 +95,7 @@ class FakeDataPlane:
             "config": self.configs[live] if self.live_generation() else None,
             "maps": {name: dict(self.maps[live, name]) for name in PolicyMap if self.live_generation()},
             "attached": dict(self.attached),
+            "settings": self.settings,
         }
 
     def live_maps(self) -> dict[PolicyMap, Entries]:
@@ -190,6 +193,14 @@ class FakeDataPlane:
     @counted
     def rule_counts(self) -> Mapping[int, RuleCount]:
         return dict(self.counts)
+
+    @counted
+    def read_settings(self) -> Settings:
+        return self.settings
+
+    @counted
+    def write_settings(self, settings: Settings) -> None:
+        self.settings = settings
 
     @counted
     def adopt_until(self, boot_s: int) -> None:

@@ -11,6 +11,7 @@ from reconcile.fake import FakeDataPlane, Fault, When
 from reconcile.worlds import OPERATOR, host_of, policy, request_for
 
 from microseg.abi import Root
+from microseg.abi_settings import Settings
 from microseg.reconcile.apply import STEPS, StepName, apply
 from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.errors import (
@@ -94,7 +95,7 @@ def test_a_failure_of_any_step_leaves_the_policy_in_force(
 
     broken = replace(step, run=fail)
     sequence = [broken if it.name is name else it for it in STEPS]
-    request = request_for(policy(2), ["eth0", "eth1"])
+    request = replace(request_for(policy(2), ["eth0", "eth1"]), settings=Settings(events_per_s=5))
 
     with pytest.raises((ApplyError, KernelError, OSError, KeyboardInterrupt)):
         apply(host, request, sequence)
