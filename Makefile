@@ -31,7 +31,8 @@ test: kernel ## the whole suite, kernel included, in under 10 minutes (root)
 test-unit: python ## what needs neither root nor a kernel
 	@$(PYTEST) -m "not kernel" $(TESTS)
 
-test-all: kernel ## the long run: millions of random packets, every corpus at hand (root)
+test-all: kernel ## the long run: millions of random packets, every corpus at hand, a fuzzer (root)
+	@scripts/setup.sh fuzz
 	@MICROSEG_TEST_FULL=1 $(PYTEST) --timeout=3600 $(TESTS)
 
 test-corpus: kernel ## filter sets from elsewhere against evaluator and kernel: CORPUS=folder (root)

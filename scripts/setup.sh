@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh python   the virtual environment: enough to lint, check types and run the tests without a kernel
 #   scripts/setup.sh kernel   also bcc, kernel headers and iproute2, and bpffs mounted; needs root when something is missing
+#   scripts/setup.sh fuzz     also the fuzzer of the long test run
 #   scripts/setup.sh qemu     what runs other kernels
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -133,6 +134,12 @@ make_environment() {
     echo "$wanted" >"$STAMP"
 }
 
+install_fuzzer() {
+    ! .venv/bin/python -c 'import atheris' 2>/dev/null || return 0
+    quietly .venv/bin/python -m pip install --quiet --editable '.[fuzz]' ||
+        fail "pip could not install the fuzzer; its own words are above."
+}
+
 mount_bpffs() {
     if [[ "$(stat -f -c %T "$BPFFS" 2>/dev/null)" == bpf_fs ]]; then
         return 0
@@ -154,10 +161,15 @@ kernel)
     make_environment
     mount_bpffs
     ;;
+fuzz)
+    install_packages "${PYTHON_PACKAGES[@]}"
+    make_environment
+    install_fuzzer
+    ;;
 qemu)
     install_packages "${QEMU_PACKAGES[@]}"
     ;;
 *)
-    fail "usage: scripts/setup.sh python|kernel|qemu"
+    fail "usage: scripts/setup.sh python|kernel|fuzz|qemu"
     ;;
 esac
