@@ -1,4 +1,4 @@
-"""What must hold whatever a policy directory says: diagnostics and nothing else; formatted, the same meaning."""
+"""What must hold whatever a policy directory says: only diagnostics, and the same meaning when formatted."""
 
 from __future__ import annotations
 
