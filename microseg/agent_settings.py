@@ -101,6 +101,10 @@ def read_agent_settings(table: Mapping[str, Value], folder: Path) -> AgentSettin
     settings = AgentSettings(**values)
     if settings.confirm_within_s and not settings.probes:
         raise ValueError("confirm_within_s needs probes to decide by")
+    if settings.signed is not Signed.NOTHING and not (settings.remote or settings.branch):
+        raise ValueError("signed needs a remote or a branch: files carry no signature")
+    if settings.signed is Signed.TAG and not settings.branch:
+        raise ValueError("signed needs the name of a tag: branch")
     return settings
 
 

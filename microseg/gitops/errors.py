@@ -48,3 +48,7 @@ class PushRefusedError(GitError):
 
 class RemoteError(GitError):
     """What is followed can't be fetched; what was fetched before is still there."""
+
+
+class SignatureError(GitError):
+    """What has to be signed isn't, or not by somebody who may."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from microseg.gitops.record import InForce, Problem, Quarantine, Rewritten
+from microseg.gitops.record import DriftFinding, InForce, Problem, Quarantine, Rewritten
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,6 +85,7 @@ def _in_force(record: AgentRecord, attempt: Attempt, digest: bytes) -> AgentReco
         applied=InForce(candidate, attempt.generation, digest, since, attempt.at.date()),
         earlier=record.earlier if same else before,
         quarantine=None if in_quarantine else record.quarantine,
+        drift=DriftFinding(attempt.at),  # an apply compares everything, and reads back what it writes
         failures=0,
         next_try=None,
     )

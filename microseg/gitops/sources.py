@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from microseg.gitops import fetching, revisions, snapshot
+from microseg.agent_settings import Signed
+from microseg.gitops import fetching, revisions, signatures, snapshot
 from microseg.gitops.errors import GitError, NotARepositoryError, UnknownRevisionError
 from microseg.gitops.fetching import FOLLOWED, Remote
 from microseg.gitops.record import Candidate
@@ -64,6 +65,9 @@ class Source(Protocol):
     def open(self, candidate: Candidate) -> AbstractContextManager[SourceTree]:
         """Give a candidate's text; raises GitError or SourceError when it can't be had any more."""
 
+    def verify(self, candidate: Candidate) -> None:
+        """Return when a candidate is signed as the settings want it; raises SignatureError."""
+
     def watched(self) -> tuple[Watched, ...]:
         """Return the folders to watch."""
 
@@ -71,10 +75,10 @@ class Source(Protocol):
 class BranchSource:
     """A branch, tag or commit of the repository that holds the policy directory."""
 
-    def __init__(self, policy_dir: Path, revision: str) -> None:
+    def __init__(self, policy_dir: Path, revision: str, settings: AgentSettings) -> None:
         self._policy_dir = policy_dir
         self._revision = revision
-        self._last: Look | None = None
+        self._settings = settings
 
     @property
     def name(self) -> str:
@@ -95,6 +99,12 @@ class BranchSource:
     def open(self, candidate: Candidate) -> AbstractContextManager[SourceTree]:
         """Give the policy directory as it is in that commit."""
         return revisions.open_revision(self._policy_dir, candidate.identity)
+
+    def verify(self, candidate: Candidate) -> None:
+        """Let git verify the commit, or the tag that is followed."""
+        if self._settings.signed is not Signed.NOTHING:
+            _, shared = revisions.git_directories(self._policy_dir)
+            signatures.verify(shared, self._revision, candidate.identity, self._settings)
 
     def watched(self) -> tuple[Watched, ...]:
         """Return where git keeps branches."""
@@ -118,7 +128,7 @@ class RemoteSource:
     def __init__(self, settings: AgentSettings, state_dir: Path) -> None:
         self._remote = Remote(settings.remote, settings.branch or "main", settings.fetch_timeout_s)
         self._clone = state_dir / CLONE
-        self._fetched = BranchSource(self._clone / settings.directory, FOLLOWED)
+        self._fetched = BranchSource(self._clone / settings.directory, FOLLOWED, settings)
         fetching.remove_stale_locks(self._clone)
 
     @property
@@ -138,6 +148,10 @@ class RemoteSource:
     def open(self, candidate: Candidate) -> AbstractContextManager[SourceTree]:
         """Give the policy directory as it is in that commit."""
         return self._fetched.open(candidate)
+
+    def verify(self, candidate: Candidate) -> None:
+        """Let git verify what was fetched."""
+        self._fetched.verify(candidate)
 
     def watched(self) -> tuple[Watched, ...]:
         """Return nothing: a remote tells by the trigger file, or is asked on the interval."""
@@ -184,6 +198,9 @@ class FileSource:
             raise GitError("the files have changed since, and are in no commit")
         return revisions.open_revision(self._policy_dir, candidate.identity)
 
+    def verify(self, candidate: Candidate) -> None:
+        """Return: files carry no signature, and settings that want one name a branch."""
+
     def watched(self) -> tuple[Watched, ...]:
         """Return the directory, what it lies in, and where git says that a checkout has ended."""
         git_dir = self._git_dir()
@@ -209,5 +226,5 @@ def open_source(settings: AgentSettings, policy_dir: Path, state_dir: Path) -> S
     if settings.remote:
         return RemoteSource(settings, state_dir)
     if settings.branch:
-        return BranchSource(policy_dir, settings.branch)
+        return BranchSource(policy_dir, settings.branch, settings)
     return FileSource(policy_dir)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from microseg.analysis.examine import examine
-from microseg.gitops.errors import GitError
+from microseg.gitops.errors import GitError, NoPolicyDirectoryError, SignatureError
 from microseg.gitops.record import Attempt
 from microseg.reconcile.apply import apply
 from microseg.reconcile.dataplane import KernelError
@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from microseg.reconcile.transaction import Host, Request
     from microseg.source import SourceTree
 
-LASTING = (PolicyError, GuardError, CapacityError, NoPolicyError, SourceError)
+LASTING = (
+    PolicyError,
+    GuardError,
+    CapacityError,
+    NoPolicyError,
+    NoPolicyDirectoryError,
+    SignatureError,
+    SourceError,
+)
 """What the same commit would meet again; anything else may pass."""
 
 
@@ -92,6 +100,7 @@ class Tryer:
             )
 
         try:
+            self.source.verify(what.candidate)
             with self.source.open(what.candidate) as tree:
                 request = self.request(self._compiler(tree, what, host))
                 result = apply(host, request, announce=announce)
