@@ -20,6 +20,7 @@ from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import FileSource, Watched, open_source
 from microseg.gitops.trying import Tryer, compile_here
 from microseg.gitops.watching import Watcher, has_events
+from microseg.reconcile.confirm import confirm
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.transaction import Request
 
@@ -104,7 +105,7 @@ def _surroundings(
         observer=observer,
         rewatch=rewatch,
         probe=lambda: failing(settings.agent.probes),
-        confirm=lambda host: roll_back(host, who),
+        confirm=lambda host: confirm(host, who),
         go_back=lambda host: roll_back(host, who),
     )
 
@@ -117,10 +118,11 @@ def _request(
         who,
         settings.interfaces,
         settings.hook,
-        settings.sizing,
+        sizing=settings.sizing,
         adopt_s=settings.adopt_s,
         debug_program=settings.debug_program,
         settings=settings.data_plane,
+        confirm_within_s=round(settings.agent.confirm_within_s),
     )
 
 
