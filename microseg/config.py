@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microseg.abi_settings import Settings as DataPlaneSettings
 from microseg.agent_settings import AgentSettings, read_agent_settings
-from microseg.analysis.breadth import OpenSide
-from microseg.analysis.lint import Options
-from microseg.analysis.review import Taste
+from microseg.analysis.taste import OpenSide, Options, Taste
 from microseg.data_plane_settings import read_data_plane_settings
 from microseg.output.severities import Severities
 from microseg.reconcile.dataplane import Hook, Sizing

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from microseg.analysis.taste import OpenSide
 from microseg.policy import ranges
 from microseg.policy.addresses import AddressSet, Family
 from microseg.policy.rules import Action
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from microseg.policy.services import ServiceSet
 
 _PORTED = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
-
-
-class OpenSide(Enum):
-    """A side of a rule that leaves at least half of what there is; the value is how it is said."""
-
-    SOURCE = "from almost anywhere"
-    DESTINATION = "to almost anywhere"
-    SERVICE = "on almost every port"
 
 
 @dataclass(frozen=True, slots=True)

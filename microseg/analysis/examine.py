@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from microseg.analysis import conflicts, lint, proofs, protection
+from microseg.analysis import conflicts, lint, proofs, protection, taste
 from microseg.analysis.book import Book
-from microseg.compiler.checks import NOTICE
 from microseg.compiler.pipeline import Compilation, compile_tree
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
+from microseg.policy.rules import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ def examine(
     *,
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
-    review: lint.Options | None = None,
+    review: taste.Options | None = None,
 ) -> Examination:
     """Compile a policy directory, look for conflicts of equal priorities and prove its tests.
 

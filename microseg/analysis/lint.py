@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.analysis import breadth, protection, redundancy, shadowing
-from microseg.analysis.breadth import OpenSide
 from microseg.analysis.labels import cause
-from microseg.compiler.checks import NOTICE
+from microseg.analysis.taste import DEFAULT_OPTIONS, Options
 from microseg.diagnostics import Code, Diagnostic, Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
 
     from microseg.analysis.book import Book
     from microseg.analysis.breadth import Broad
@@ -25,27 +22,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 4
 """At most so many other rules are pointed at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What is a matter of taste.
-
-    Attributes:
-        too_open: an allow rule is remarked on when each of these sides leaves at least half of all there is;
-            none of them: never.
-        repeated_default: remark on rules that refuse what the default refuses anyway; many write them on
-            purpose.
-        notice: how long before its last day a rule is announced to expire.
-
-    """
-
-    too_open: frozenset[OpenSide] = frozenset({OpenSide.SOURCE, OpenSide.SERVICE})
-    repeated_default: bool = False
-    notice: timedelta = NOTICE
-
-
-DEFAULT_OPTIONS = Options()
 
 
 def findings(book: Book, options: Options = DEFAULT_OPTIONS) -> list[Diagnostic]:

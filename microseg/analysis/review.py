@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microseg.analysis.examine import Examination, examine
-from microseg.analysis.lint import DEFAULT_OPTIONS, Options
-from microseg.output.severities import Severities
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from microseg.analysis.taste import Taste
     from microseg.source import SourceTree
-
-
-@dataclass(frozen=True, slots=True)
-class Taste:
-    """What [lint] in microseg.toml says.
-
-    Attributes:
-        severities: how findings are taken, code by code.
-        options: what is a matter of taste.
-
-    """
-
-    severities: Severities = field(default_factory=Severities)
-    options: Options = DEFAULT_OPTIONS
 
 
 def review(tree: SourceTree, today: date, taste: Taste) -> Examination:

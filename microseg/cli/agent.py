@@ -11,6 +11,7 @@ import click
 
 from microseg.cli import agent_log, instance, options
 from microseg.cli.exits import Command
+from microseg.confined.worker import ConfinedCompiler
 from microseg.gitops.agent import Agent, Surroundings
 from microseg.gitops.control import Control
 from microseg.gitops.inbox import Inbox, Message
@@ -18,9 +19,8 @@ from microseg.gitops.probes import failing
 from microseg.gitops.record import Suspension
 from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import FileSource, Watched, open_source
-from microseg.gitops.trying import Tryer, compile_here
+from microseg.gitops.trying import Compile, Tryer
 from microseg.gitops.watching import Watcher, has_events
-from microseg.reconcile.confirm import confirm
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.transaction import Request
 
@@ -75,7 +75,12 @@ def run(settings: Settings, observer: Observer) -> None:
     """
     control, inbox = Control(settings.state_dir, settings.run_dir), Inbox()
     who = instance.operator(settings)
-    with control.lock(who.command), Watcher(inbox) as watcher, _signals(control, inbox, who):
+    with (
+        control.lock(who.command),
+        ConfinedCompiler() as compiler,
+        Watcher(inbox) as watcher,
+        _signals(control, inbox, who),
+    ):
         source = open_source(settings.agent, settings.policy_dir, settings.state_dir)
         kind = Message.FILES if isinstance(source, FileSource) else Message.LOOK
 
@@ -83,7 +88,7 @@ def run(settings: Settings, observer: Observer) -> None:
             trigger = Watched(control.folder, recursive=False)
             watcher.watch([(trigger, Message.LOOK), *((each, kind) for each in source.watched())])
 
-        around = _surroundings(settings, source, inbox, observer, rewatch)
+        around = _surroundings(settings, source, compiler, inbox, observer, rewatch)
         Agent(around, settings.agent, os.getpid(), _poll_s(settings)).run()
 
 
@@ -91,13 +96,18 @@ def _poll_s(settings: Settings) -> float:
     return 0.0 if settings.agent.remote or has_events(settings.policy_dir) else POLL_S
 
 
-def _surroundings(
-    settings: Settings, source: Source, inbox: Inbox, observer: Observer, rewatch: Callable[[], None]
+def _surroundings(  # noqa: PLR0917  a list of what is needed
+    settings: Settings,
+    source: Source,
+    compiler: Compile,
+    inbox: Inbox,
+    observer: Observer,
+    rewatch: Callable[[], None],
 ) -> Surroundings:
     who = instance.operator(settings)
     return Surroundings(
         source=source,
-        tryer=Tryer(source, compile_here, lambda compiler: _request(settings, who, compiler)),
+        tryer=Tryer(source, compiler, lambda contents: _request(settings, who, contents)),
         host=lambda: instance.opened(settings),
         control=Control(settings.state_dir, settings.run_dir),
         store=RecordStore(settings.state_dir, settings.run_dir),
@@ -105,7 +115,7 @@ def _surroundings(
         observer=observer,
         rewatch=rewatch,
         probe=lambda: failing(settings.agent.probes),
-        confirm=lambda host: confirm(host, who),
+        confirm=lambda host: roll_back(host, who),
         go_back=lambda host: roll_back(host, who),
     )
 
@@ -118,11 +128,10 @@ def _request(
         who,
         settings.interfaces,
         settings.hook,
-        sizing=settings.sizing,
+        settings.sizing,
         adopt_s=settings.adopt_s,
         debug_program=settings.debug_program,
         settings=settings.data_plane,
-        confirm_within_s=round(settings.agent.confirm_within_s),
     )
 
 

@@ -16,7 +16,7 @@ from microseg.render import render_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from microseg.analysis.review import Taste
+    from microseg.analysis.taste import Taste
     from microseg.gitops.pushes import Candidate
 
 

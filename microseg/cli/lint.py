@@ -22,7 +22,7 @@ from microseg.render import printable, render_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microseg.analysis.review import Taste
+    from microseg.analysis.taste import Taste
     from microseg.cli.policy_input import PolicyInput
     from microseg.compiler.pipeline import Compilation
     from microseg.config import Settings

@@ -5,25 +5,22 @@ What takes a look at the other rules is found in microseg/analysis, limits in li
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from microseg.diagnostics import Code, Diagnostic
 from microseg.lang import ast
 from microseg.lang.ast import Operator
 from microseg.policy.addresses import Family
+from microseg.policy.rules import NOTICE
 from microseg.policy.services import Protocol, ServiceSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date
+    from datetime import date, timedelta
 
     from microseg.compiler.names import Names
     from microseg.compiler.resolve import Resolution
     from microseg.policy.rules import NamedSet, Rule
-
-NOTICE = timedelta(days=14)
-"""How long before its last day a rule is announced to expire."""
 
 _ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(Protocol.ICMPV6)}
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}

@@ -17,6 +17,7 @@ from microseg.compiler.resolve import resolve
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
 from microseg.lang.files import parse_tree
+from microseg.policy.rules import NOTICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def compile_tree(
     *,
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
-    notice: timedelta = checks.NOTICE,
+    notice: timedelta = NOTICE,
 ) -> Compilation:
     """Compile a policy directory.
 

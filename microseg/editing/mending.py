@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.analysis import difference, lint
+from microseg.analysis import difference, taste
 from microseg.analysis.examine import examine
 from microseg.diagnostics import has_errors
 from microseg.editing import edits
@@ -43,7 +43,7 @@ class Mended:
     examination: Examination
 
 
-def mend(tree: SourceTree, today: date, options: lint.Options = lint.DEFAULT_OPTIONS) -> Mended:
+def mend(tree: SourceTree, today: date, options: taste.Options = taste.DEFAULT_OPTIONS) -> Mended:
     """Return what the safe fixes make of a policy directory; nothing is written."""
     contents: dict[str, bytes] = {}
     fixed: list[Diagnostic] = []

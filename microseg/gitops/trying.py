@@ -6,12 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from microseg.analysis.examine import examine
 from microseg.gitops.errors import GitError, NoPolicyDirectoryError, SignatureError
 from microseg.gitops.record import Attempt
 from microseg.reconcile.apply import apply
 from microseg.reconcile.dataplane import KernelError
-from microseg.reconcile.desired import desired_of
 from microseg.reconcile.errors import (
     ApplyError,
     CapacityError,
@@ -118,18 +116,6 @@ class Tryer:
             return self.compile(tree, what.candidate.revision, host.now().date(), capacities)
 
         return compile_policy
-
-
-def compile_here(
-    tree: SourceTree, revision: Revision | None, today: date, capacities: Mapping[PolicyMap, int]
-) -> Desired:
-    """Compile in this process; raises PolicyError, SourceError or NoPolicyError."""
-    if not tree.policy_paths():
-        raise NoPolicyError(
-            "there is no policy file (*.mseg); nothing was changed",
-            advice="commit one, or name the directory they are in: directory, under [agent] in microseg.toml",
-        )
-    return desired_of(examine(tree, today, capacities=capacities), revision)
 
 
 def _is_lasting(error: Exception, host: Host) -> bool:

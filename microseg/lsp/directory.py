@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from microseg.analysis.review import Taste, review
+from microseg.analysis.review import review
 from microseg.editing.overlay import OverlayTree
 from microseg.editing.snapshot import Snapshot
 from microseg.source import DirectoryTree, is_policy_path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from microseg.analysis.taste import Taste
     from microseg.diagnostics import Diagnostic
 
 

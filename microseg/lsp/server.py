@@ -23,7 +23,7 @@ from microseg.lsp.places import Ruler, path_of, policy_directory, uri_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from microseg.analysis.review import Taste
+    from microseg.analysis.taste import Taste
     from microseg.editing.symbols import Occurrence
 
 QUIET_S = 0.15

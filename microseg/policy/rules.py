@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from microseg.source import Span
 
 DEFAULT_PRIORITY = 1000
+
+NOTICE = timedelta(days=14)
+"""How long before its last day a rule is announced to expire."""
 
 
 class Action(Enum):

@@ -10,16 +10,13 @@ from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
 from microseg.reconcile.plan import plan
-from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Outcome, State
+from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Operation, Outcome, State
 
 if TYPE_CHECKING:
     from microseg.reconcile.dataplane import DataPlane
     from microseg.reconcile.desired import Desired
+    from microseg.reconcile.plan import Plan
     from microseg.reconcile.transaction import Transaction
-
-
-CLOCK_STEP_S = 1
-"""The clock of the deadline counts whole seconds: nobody gets less time than was asked for."""
 
 
 def lock(tx: Transaction) -> None:
@@ -55,7 +52,6 @@ def compile_policy(tx: Transaction) -> None:
 def guard(tx: Transaction) -> None:
     """Refuse what must not be done; the last step that touches nothing."""
     guards.check_confirm(tx.observed)
-    guards.check_return(tx.observed, tx.request.confirm_within_s)
     guards.check_interfaces(tx.observed, tx.wanted())
     guards.check_capacity(tx.desired.contents, tx.capacities())
     guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
@@ -106,7 +102,6 @@ def verify(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
-    tx.host.store.write_image(tx.generation, tx.desired.contents)
     tx.host.store.write_note(_note(tx))
 
 
@@ -142,11 +137,9 @@ def detach(tx: Transaction) -> None:
 
 
 def flip(tx: Transaction) -> None:
-    """Switch to the new generation with one store (I1), which also says until when it is to be confirmed."""
-    plane, within_s = tx.host.plane, tx.request.confirm_within_s
-    deadline_s = plane.boot_time_s() + within_s + CLOCK_STEP_S if within_s else 0
+    """Switch to the new generation with one store (I1)."""
     tx.flipped = True
-    plane.write_root(Root(tx.generation, deadline_s))
+    tx.host.plane.write_root(Root(tx.generation))
 
 
 def flip_back(tx: Transaction) -> None:
@@ -162,16 +155,17 @@ def wait(tx: Transaction) -> None:
 
 def record(tx: Transaction) -> None:
     """Write down what is in force now, and that it was done."""
-    store, state = tx.host.store, _state(tx)
-    if tx.plan.is_empty and _is_recorded(tx, state):
+    store, known = tx.host.store, tx.known
+    if tx.plan.is_empty and _is_recorded(tx):
         return
-    if not tx.plan.replaces_policy:
-        store.write_image(tx.generation, tx.desired.contents)
+    if tx.plan.replaces_policy:
+        store.write_state(State(_applied(tx), known.applied))
+    else:
         store.write_note(_note(tx))
-    store.write_state(state)
+        store.write_state(State(_applied(tx), known.state.previous))
     outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE
-    store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx)))
-    store.prune(state)
+    store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx.plan)))
+    store.prune()
 
 
 def history_entry(
@@ -181,7 +175,7 @@ def history_entry(
     return HistoryEntry(
         at=tx.host.now(),
         who=tx.request.operator.who,
-        operation=tx.request.operation,
+        operation=Operation.APPLY,
         outcome=outcome,
         generation=generation,
         revision=desired.revision if desired else None,
@@ -199,26 +193,12 @@ def _has_maps(plane: DataPlane) -> bool:
     return True
 
 
-def _state(tx: Transaction) -> State:
-    """Return what is in force now. What waits to be confirmed is not what a restart brings back."""
-    before, applied = tx.known.state, _applied(tx)
-    replaced = tx.plan.replaces_policy
-    return State(
-        current=applied,
-        previous=tx.known.applied if replaced else before.previous,
-        confirmed=before.confirmed if replaced and tx.request.confirm_within_s else applied,
-        attached=before.attached_with(tx.host.plane.attachments()),
-    )
-
-
-def _is_recorded(tx: Transaction, state: State) -> bool:
+def _is_recorded(tx: Transaction) -> bool:
     """Say whether what is recorded of the generation in force is what would be recorded now."""
     known, desired = tx.known, tx.desired
     return (
         known.applied is not None
-        and known.applied == known.state.current == known.state.confirmed
-        and known.state.attached == state.attached
-        and tx.host.store.has_image(tx.generation)
+        and known.applied == known.state.current
         and known.note is not None
         and (known.note.revision, known.note.names) == (desired.revision, desired.names)
     )
@@ -239,13 +219,12 @@ def _applied(tx: Transaction) -> Applied:
         desired.revision,
         tx.host.now(),
         tx.request.operator.who,
-        tx.request.operation,
+        Operation.APPLY,
     )
 
 
-def _detail(tx: Transaction) -> str:
+def _detail(plan: Plan) -> str:
     """Return what was done, in one line."""
-    plan = tx.plan
     totals = [sum(column) for column in zip(*plan.counts().values(), strict=True)]
     parts = [f"entries: {totals[0]} created, {totals[1]} updated, {totals[2]} deleted"]
     if plan.default and plan.default.before:
@@ -254,6 +233,4 @@ def _detail(tx: Transaction) -> str:
         parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))
     if plan.settings:
         parts.append("set " + ", ".join(f"{one.name} = {one.after}" for one in plan.settings))
-    if plan.replaces_policy and tx.request.confirm_within_s:
-        parts.append(f"to be confirmed within {tx.request.confirm_within_s} s")
     return "nothing changed in the kernel" if plan.is_empty else "; ".join(parts)

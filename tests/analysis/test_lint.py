@@ -9,24 +9,24 @@ import pytest
 from random_rulesets import Maker
 from universe import small
 
-from microseg.analysis import lint, proofs, protection
+from microseg.analysis import lint, proofs, protection, taste
 from microseg.analysis.book import Book
-from microseg.analysis.breadth import OpenSide
 from microseg.analysis.examine import examine
+from microseg.analysis.taste import OpenSide
 from microseg.diagnostics import Code, Diagnostic
 from microseg.source import MemoryTree
 
 UNIVERSE = small()
 TODAY = date(2026, 6, 1)
-EVERYTHING = lint.Options(repeated_default=True)
+EVERYTHING = taste.Options(repeated_default=True)
 
 
-def remarks(text: str, options: lint.Options = lint.DEFAULT_OPTIONS) -> list[Diagnostic]:
+def remarks(text: str, options: taste.Options = taste.DEFAULT_OPTIONS) -> list[Diagnostic]:
     examination = examine(MemoryTree({"p.mseg": text.encode()}), TODAY, review=options)
     return list(examination.compilation.diagnostics)
 
 
-def codes(text: str, options: lint.Options = lint.DEFAULT_OPTIONS) -> list[tuple[int, Code]]:
+def codes(text: str, options: taste.Options = taste.DEFAULT_OPTIONS) -> list[tuple[int, Code]]:
     return [(each.span.line, each.code) for each in remarks(text, options)]
 
 
@@ -150,9 +150,9 @@ def test_broad_rules(*, rule: str, expected: bool) -> None:
 
 def test_which_sides_are_too_open_can_be_set() -> None:
     text = "policy p { allow 10.0.0.0/8 -> any }"
-    towards = lint.Options(too_open=frozenset({OpenSide.DESTINATION, OpenSide.SERVICE}))
+    towards = taste.Options(too_open=frozenset({OpenSide.DESTINATION, OpenSide.SERVICE}))
     assert codes(text, towards) == [(1, Code.BROAD_ALLOW)]
-    assert codes("policy p { allow any -> any }", lint.Options(too_open=frozenset())) == []
+    assert codes("policy p { allow any -> any }", taste.Options(too_open=frozenset())) == []
 
 
 def test_a_remark_can_be_silenced_where_it_stands() -> None:

@@ -10,8 +10,7 @@ import pytest
 from tree import ROOT
 
 from microseg.agent_settings import AgentSettings, Drift, Endpoint, Signed
-from microseg.analysis.breadth import OpenSide
-from microseg.analysis.lint import Options
+from microseg.analysis.taste import OpenSide, Options
 from microseg.compiler.limits import SIZING_KEYS
 from microseg.config import SETTINGS, SIZING_TABLE, ConfigError, Settings, load
 from microseg.output.severities import Severities

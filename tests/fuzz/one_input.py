@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from microseg.abi import encode
-from microseg.analysis import lint
+from microseg.analysis import taste
 from microseg.analysis.examine import examine
 from microseg.diagnostics import has_errors
 from microseg.editing.fixes import FIXABLE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SEPARATOR = b"\n-- list --\n"
 """Between the policy and the address list it can name as `file("l")`."""
 TODAY = date(2026, 6, 1)
-OPTIONS = lint.Options(repeated_default=True)
+OPTIONS = taste.Options(repeated_default=True)
 
 
 def check(content: bytes) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from reconcile.fake import FakeDataPlane
 
-from microseg.abi import with_digest
+from microseg.abi import PolicyMap, with_digest
 from microseg.agent_settings import AgentSettings
+from microseg.analysis.examine import examine
 from microseg.gitops.agent import Agent, Surroundings
 from microseg.gitops.control import Control
 from microseg.gitops.inbox import Inbox, Message
@@ -21,12 +22,15 @@ from microseg.gitops.observer import Silent
 from microseg.gitops.record import Attempt, Cycle
 from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import open_source
-from microseg.gitops.trying import Tryer, compile_here
+from microseg.gitops.trying import Tryer
 from microseg.reconcile.apply import StepName
+from microseg.reconcile.desired import Desired, desired_of
+from microseg.reconcile.errors import NoPolicyError
+from microseg.reconcile.revision import Revision
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.state import StateStore
 from microseg.reconcile.transaction import Host, Operator, Request
-from microseg.source import MemoryTree
+from microseg.source import MemoryTree, SourceTree
 
 OPERATOR = Operator("root", "microseg agent")
 MAIN = "main"
@@ -48,6 +52,15 @@ def policy(port: int, *, more: str = "") -> str:
         "default deny\n"
         f'test "web" {{ expect allow web -> db : tcp/{port} }}\n'
     )
+
+
+def compile_here(
+    tree: SourceTree, revision: Revision | None, today: date, capacities: Mapping[PolicyMap, int]
+) -> Desired:
+    """Compile in this process, which is quicker to begin than a confined one."""
+    if not tree.policy_paths():
+        raise NoPolicyError("there is no policy file (*.mseg)")
+    return desired_of(examine(tree, today, capacities=capacities), revision)
 
 
 def git(folder: Path, *words: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from microseg.abi import MAX_PROBES, MAX_SERVICES, MAX_SETS, PolicyMap
-from microseg.analysis import lint
+from microseg.analysis import taste
 from microseg.analysis.examine import Examination, examine
 from microseg.diagnostics import Code
 from microseg.lang.recovery import MAX_ERRORS
@@ -121,7 +121,7 @@ def said(sections: list[Section], code: str = "", *, only_last: bool = False) ->
 
 def examined(sections: list[Section], code: str) -> Examination:
     """Return what there is to say about a policy directory; some codes have to be asked for."""
-    review = lint.Options(repeated_default=code == Code.REPEATED_DEFAULT.value)
+    review = taste.Options(repeated_default=code == Code.REPEATED_DEFAULT.value)
     files = [each for each in sections if each.name not in ("expected", "capacities")]
     capacities = {
         PolicyMap[line.split()[0].upper()]: int(line.split()[1])

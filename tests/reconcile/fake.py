@@ -74,9 +74,9 @@ class FakeDataPlane:
         self.adopting_until = 0
         self.settings = Settings()
         self.counts: dict[int, RuleCount] = {}
-        self.forget()
+        self._forget()
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         self.loaded = self.debug = False
         self.has_maps = False
         self.sizing = Sizing()
@@ -132,15 +132,11 @@ class FakeDataPlane:
 
     @counted
     def unload(self) -> None:
-        self.forget()
+        self._forget()
 
     @counted
     def attachments(self) -> tuple[Attachment, ...]:
         return tuple(Attachment(name, hook) for name, hook in sorted(self.attached.items()))
-
-    @counted
-    def has_interface(self, name: str) -> bool:
-        return name in self.interfaces
 
     @counted
     def attach(self, wanted: Sequence[Attachment]) -> None:

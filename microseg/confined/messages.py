@@ -1,0 +1,224 @@
+"""A compilation as bytes, and back. Reading is strict: what comes from confinement is anybody's text."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from microseg.abi import (
+    KEY_SIZES,
+    SLOT_CONFIG_SIZE,
+    VALUE_SIZES,
+    PolicyMap,
+    SlotConfig,
+    SlotContents,
+    digest_of,
+)
+from microseg.confined.limits import Limits
+from microseg.diagnostics import Code, Diagnostic, Label, Severity
+from microseg.reconcile.records import Attribution, Names
+from microseg.source import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from microseg.abi import Entries
+
+Json: TypeAlias = Any
+"""Whatever JSON can say."""
+
+_COUNT = struct.Struct("=I")
+_CODES = {code.value: code for code in Code}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be compiled.
+
+    Attributes:
+        paths: of the policy files.
+        today: decides which rules have expired.
+        capacities: entries each kernel map can hold; None: not known.
+        audit: only report what would be denied.
+        limits: what it may take.
+
+    """
+
+    paths: tuple[str, ...]
+    today: date
+    capacities: Mapping[PolicyMap, int] | None
+    audit: bool
+    limits: Limits
+
+    def to_bytes(self) -> bytes:
+        """Return it as JSON; file names that aren't UTF-8 survive."""
+        room = self.capacities
+        value = {
+            "paths": self.paths,
+            "today": self.today.isoformat(),
+            "capacities": None if room is None else {name.value: count for name, count in room.items()},
+            "audit": self.audit,
+            "limits": asdict(self.limits),
+        }
+        return json.dumps(value).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Job:
+        """Read what the other side, which is trusted, has sent."""
+        value = json.loads(data)
+        room = value["capacities"]
+        return cls(
+            tuple(value["paths"]),
+            date.fromisoformat(value["today"]),
+            None if room is None else {PolicyMap(name): count for name, count in room.items()},
+            value["audit"],
+            Limits(**value["limits"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is said about a policy.
+
+    Attributes:
+        diagnostics: what is wrong, or remarkable.
+        failures: tests that don't hold.
+        sources: the text of the files that are spoken of, by path.
+        names: what the numbers of the image mean; nothing when there is none.
+
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    failures: tuple[Diagnostic, ...]
+    sources: Mapping[str, str]
+    names: Names = field(default_factory=Names)
+
+
+def said_to_bytes(said: Said) -> bytes:
+    """Return it as JSON; file names that aren't UTF-8 survive."""
+    rules = {number: [at.policy, at.text, at.path, at.line] for number, at in said.names.rules.items()}
+    value = {
+        "diagnostics": [_diagnostic_to_json(each) for each in said.diagnostics],
+        "failures": [_diagnostic_to_json(each) for each in said.failures],
+        "sources": dict(said.sources),
+        "rules": rules,
+        "sets": dict(said.names.sets),
+        "services": dict(said.names.services),
+    }
+    return json.dumps(value).encode()
+
+
+def said_from_bytes(data: bytes) -> Said:
+    """Read it; raises ValueError for anything else."""
+    try:
+        value = json.loads(data)
+        rules = {int(number): _attribution(at) for number, at in value["rules"].items()}
+        sets = {int(number): _text(name) for number, name in value["sets"].items()}
+        services = {int(number): _text(name) for number, name in value["services"].items()}
+        return Said(
+            tuple(_diagnostic(each) for each in value["diagnostics"]),
+            tuple(_diagnostic(each) for each in value["failures"]),
+            {_text(path): _text(text) for path, text in value["sources"].items()},
+            Names(rules, sets, services),
+        )
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not what is said about a policy: {error!r}") from error
+
+
+def contents_to_bytes(contents: SlotContents) -> bytes:
+    """Return an image: defaults and digest, then each map's count, keys and values, in ascending order."""
+    parts = [contents.config.to_bytes()]
+    for name in PolicyMap:
+        entries = contents.maps[name]
+        parts.append(_COUNT.pack(len(entries)))
+        parts += [key + entries[key] for key in sorted(entries)]
+    return b"".join(parts)
+
+
+def contents_from_bytes(data: bytes) -> SlotContents:
+    """Read an image; raises ValueError for anything else, or when its digest isn't that of its entries."""
+    try:
+        config = SlotConfig.from_bytes(data[:SLOT_CONFIG_SIZE])
+        maps, at = {}, SLOT_CONFIG_SIZE
+        for name in PolicyMap:
+            maps[name], at = _entries(data, at, name)
+    except struct.error as error:
+        raise ValueError(f"an image cut short: {error}") from error
+    if at != len(data):
+        raise ValueError(f"{len(data) - at} bytes behind the image")
+    if config.generation or config.default_verdict is None or digest_of(config, maps) != config.digest:
+        raise ValueError("an image whose digest isn't that of its entries")
+    return SlotContents(maps, config)
+
+
+def _entries(data: bytes, at: int, name: PolicyMap) -> tuple[Entries, int]:
+    (count,) = _COUNT.unpack_from(data, at)
+    start, key_size = at + _COUNT.size, KEY_SIZES[name]
+    size = key_size + VALUE_SIZES[name]
+    end = start + count * size
+    if end > len(data):
+        raise ValueError(f"{name.value} is cut short")
+    starts = range(start, end, size)
+    entries = {data[one : one + key_size]: data[one + key_size : one + size] for one in starts}
+    if len(entries) != count or list(entries) != sorted(entries):
+        raise ValueError(f"the keys of {name.value} aren't ascending")
+    return entries, end
+
+
+def _diagnostic_to_json(diagnostic: Diagnostic) -> Json:
+    labels = [[*_span_to_json(label.span), label.text] for label in diagnostic.labels]
+    head = (diagnostic.code.value, diagnostic.severity.value, diagnostic.message)
+    return [*head, _span_to_json(diagnostic.span), labels, diagnostic.help]
+
+
+def _diagnostic(value: Json) -> Diagnostic:
+    code, severity, message, span, labels, advice = _list(value, 6)
+    return Diagnostic(
+        _CODES[_text(code)],
+        Severity(_text(severity)),
+        _text(message),
+        _span(span),
+        tuple(Label(_span(each[:5]), _text(each[5])) for each in (_list(each, 6) for each in labels)),
+        _text(advice),
+    )
+
+
+def _span_to_json(span: Span) -> list[Json]:
+    return [span.path, span.line, span.column, span.end_line, span.end_column]
+
+
+def _span(value: Json) -> Span:
+    path, *numbers = _list(value, 5)
+    line, column, end_line, end_column = (_number(each) for each in numbers)
+    return Span(_text(path), line, column, end_line, end_column)
+
+
+def _attribution(value: Json) -> Attribution:
+    policy, text, path, line = _list(value, 4)
+    return Attribution(_text(policy), _text(text), _text(path), _number(line))
+
+
+def _list(value: Json, length: int) -> list[Json]:
+    if not isinstance(value, list) or len(value) != length:
+        raise ValueError(f"not a list of {length}")
+    return value
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not text")  # noqa: TRY004  every reader says so by a ValueError
+    return value
+
+
+def _number(value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
+        raise ValueError("not a place in a file")
+    return value
+
+
+def spoken_of(diagnostics: Iterable[Diagnostic]) -> set[str]:
+    """Return the files that diagnostics point into."""
+    return {span.path for each in diagnostics for span in (each.span, *(it.span for it in each.labels))}

@@ -1,0 +1,222 @@
+"""The privileged side of a confined compilation: hands text out and takes an image in, and compiles nothing.
+
+It imports neither the parser nor the analysis, so a mistake in those can't be used against this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from microseg.confined import wire
+from microseg.confined.errors import ConfinedCompilerError, TooCostlyError
+from microseg.confined.limits import Limits
+from microseg.confined.messages import Job, contents_from_bytes, said_from_bytes
+from microseg.confined.wire import ClosedError, Kind, WireError
+from microseg.reconcile.desired import Desired
+from microseg.reconcile.errors import NoPolicyError, PolicyError, ReconcileError
+from microseg.source import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+    from types import TracebackType
+
+    from microseg.abi import PolicyMap, SlotContents
+    from microseg.confined.messages import Said
+    from microseg.reconcile.revision import Revision
+    from microseg.source import SourceTree
+
+COMMAND = (sys.executable, "-I", "-m", "microseg.confined.nursery")
+
+STANDS = "nothing was changed"
+
+
+class ConfinedCompiler:
+    """Compiles in a process without privileges; a context manager that ends it.
+
+    The process is made on first use, or by start(), and kept: it makes a child of its own for each job.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None: there is none."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Begin making the process, so that it is there when it's needed."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": os.defpath},
+            bufsize=0,
+        )
+        os.set_blocking(self._request_end(), False)
+
+    def __call__(
+        self,
+        tree: SourceTree,
+        revision: Revision | None,
+        today: date,
+        capacities: Mapping[PolicyMap, int] | None,
+        *,
+        audit: bool = False,
+    ) -> Desired:
+        """Compile, prove and encode a policy.
+
+        Raises:
+            PolicyError: it is wrong.
+            NoPolicyError: there is none.
+            SourceError: the directory can't be listed.
+            TooCostlyError: it takes more than a policy may.
+            ConfinedCompilerError: the process didn't answer as it should.
+
+        """
+        paths = tuple(tree.policy_paths())
+        self._check_paths(paths)
+        said, contents = self._ask(tree, Job(paths, today, capacities, audit, self._limits))
+        if contents is None:
+            raise PolicyError(said.diagnostics, said.sources)
+        return Desired(contents, said.names, revision, said.diagnostics, said.failures, said.sources)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for end in (self._process.stdin, self._process.stdout):
+            if end is not None:
+                with contextlib.suppress(OSError):
+                    end.close()
+        self._process, self._ready = None, False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_paths(self, paths: tuple[str, ...]) -> None:
+        if not paths:
+            raise NoPolicyError(
+                f"there is no policy file (*.mseg); {STANDS}",
+                advice="name their directory: policy_dir in microseg.toml, or directory under [agent]",
+            )
+        if len(paths) > self._limits.files:
+            raise _too_costly(f"it has {len(paths)} files, more than {self._limits.files}")
+
+    def _ask(self, tree: SourceTree, job: Job) -> tuple[Said, SlotContents | None]:
+        """Have a job done; whatever goes wrong ends the process."""
+        deadline = time.monotonic() + self._limits.wall_s
+        try:
+            self._begin(job, deadline)
+            said = said_from_bytes(self._serve(tree, deadline))
+            image = self._receive(Kind.IMAGE, wire.IMAGE_LIMIT, deadline)
+            return said, contents_from_bytes(image) if image else None
+        except ClosedError as error:
+            raise self._obituary() from error
+        except (WireError, ValueError) as error:
+            self.close()
+            raise ConfinedCompilerError(f"the confined compiler failed: {error}; {STANDS}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, job: Job, deadline: float) -> None:
+        self.start()
+        if not self._ready:
+            self._receive(Kind.READY, 0, deadline)
+            self._ready = True
+        wire.send(self._request_end(), Kind.JOB, job.to_bytes(), deadline)
+
+    def _serve(self, tree: SourceTree, deadline: float) -> bytes:
+        """Answer questions for files until the process has said what it has to say."""
+        left = self._limits.text
+        while True:
+            kind, payload = wire.receive(self._answer_end(), wire.CONTENT_LIMIT, deadline)
+            if kind is Kind.SAID:
+                return payload
+            self._expect(kind, Kind.READ, payload)
+            try:
+                content = tree.read(os.fsdecode(payload))
+            except SourceError as error:
+                reason = error.reason.encode(errors="replace")
+                wire.send(self._request_end(), Kind.UNREADABLE, reason, deadline)
+                continue
+            left -= len(content)
+            if left < 0:
+                raise _too_costly(f"it has more than {self._limits.text >> 20} MiB of text")
+            wire.send(self._request_end(), Kind.CONTENT, content, deadline)
+
+    def _receive(self, wanted: Kind, limit: int, deadline: float) -> bytes:
+        kind, payload = wire.receive(self._answer_end(), max(limit, wire.CONTENT_LIMIT), deadline)
+        self._expect(kind, wanted, payload)
+        return payload
+
+    def _expect(self, kind: Kind, wanted: Kind, payload: bytes) -> None:
+        if kind is Kind.MEMORY:
+            raise self._out_of_memory()
+        if kind is Kind.BROKEN:
+            raise WireError(payload.decode(errors="replace").strip())
+        if kind is not wanted:
+            raise WireError(f"{kind.name} where {wanted.name} was expected")
+
+    def _obituary(self) -> ReconcileError:
+        """Return why the process is gone: by its last words, else by its status."""
+        assert self._process is not None, "somebody was asked"
+        with contextlib.suppress(WireError, OSError):
+            kind, _ = wire.receive(self._answer_end(), wire.CONTENT_LIMIT, time.monotonic() + 1)
+            if kind is Kind.MEMORY:
+                self.close()
+                return self._out_of_memory()
+        try:
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            status = 0
+        self.close()
+        if status == -signal.SIGXCPU % 256:
+            return _too_costly(f"compiling it takes more than {self._limits.cpu_s} s of processor time")
+        return ConfinedCompilerError(f"the confined compiler ended with status {status}; {STANDS}")
+
+    def _out_of_memory(self) -> TooCostlyError:
+        return _too_costly(f"compiling it takes more than {self._limits.memory >> 20} MiB of memory")
+
+    def _request_end(self) -> int:
+        assert self._process is not None, "start() comes first"
+        assert self._process.stdin is not None, "it is a pipe"
+        return self._process.stdin.fileno()
+
+    def _answer_end(self) -> int:
+        assert self._process is not None, "start() comes first"
+        assert self._process.stdout is not None, "it is a pipe"
+        return self._process.stdout.fileno()
+
+
+def _too_costly(why: str) -> TooCostlyError:
+    return TooCostlyError(
+        f"the policy is refused: {why}; {STANDS}",
+        advice="fewer files, or lists of addresses that are summed up into blocks",
+    )
