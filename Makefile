@@ -5,7 +5,7 @@ JOBS ?= 2
 TESTS ?= tests
 KERNELS ?= bookworm trixie-backports
 CORPUS ?=
-C_FILES := $(wildcard bpf/*.c bpf/*.h)
+C_FILES := $(wildcard bpf/*.c bpf/*.h tests/bench/*.c)
 
 # A caller's Python (pyenv, PYTHONPATH, packages of the user) must not reach ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
+.PHONY: help setup demo bench-dataplane test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-kernels: TESTS = tests/kernel
 test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS="bookworm trixie" (root, an hour each)
 	@scripts/setup.sh qemu
 	@$(PYTHON) -m tests.kernels $(KERNELS) --pytest $(TESTS)
+
+bench-dataplane: kernel ## what a packet costs, next to parsing and to a plain layout; what the maps take (root, 2 minutes)
+	@cd tests && ../$(PYTHON) -m bench
 
 lint: python ## ruff and clang-format, nothing changed
 	@$(PYTHON) -m ruff check .

@@ -1,0 +1,180 @@
+"""What a packet costs in the data plane, next to references in the same run: `make bench-dataplane`.
+
+Programs take turns, so that a neighbour's load falls on all of them: medians and ratios travel to another
+machine, times don't. Ends with 1 when a limit is missed.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.flows import FLOWS, flow_frame, make_flows
+from bench.references import references
+from kernel.laboratory import ANY, NOWHERE, Laboratory, allow, service, tcp, tcp6, udp
+
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.maps import Map
+from microseg.kernel.packet_run import FrameContext, Runner
+from microseg.kernel.shapes import map_shapes
+from microseg.policy.addresses import AddressSet
+from microseg.policy.rules import Action, NamedSet, Rule
+from microseg.reconcile.dataplane import Sizing
+
+ROUNDS = 21
+REPEAT = 100_000
+PREFIXES = 10_000
+SIZING = Sizing()
+MEMORY_LIMIT = 30_000_000
+MEMORY_SESSIONS = 100_000
+Once = Callable[[], int]
+"""A round of one program: nanoseconds a packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many times the cost of another row a row may have."""
+
+    row: str
+    of: str
+    most: float
+
+
+LIMITS = (
+    Limit("established", "parsing alone", 2.2),
+    Limit("established", "plain layout", 1.0),
+)
+
+
+def say(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def data_plane() -> Iterator[tuple[PinnedDataPlane, Path]]:
+    """A data plane of the usual size, and its folder in a BPF file system of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+        pins = Path(folder) / "bench"
+        plane = PinnedDataPlane(pins)
+        try:
+            plane.load(SIZING)
+            yield plane, pins
+        finally:
+            plane.unload()
+            plane.close()
+            subprocess.run(["umount", folder], check=True)
+
+
+def enforce(lab: Laboratory) -> None:
+    """Put a policy of 10,000 address blocks in force: tcp/80 and udp/53 are allowed from them."""
+    blocks = (f"10.{number >> 8}.{number & 255}.0/25" for number in range(PREFIXES))
+    many = NamedSet("many", AddressSet.of(*blocks, "10.128.0.0/9"))
+    everywhere = NamedSet("everywhere", AddressSet.of(ANY))
+    rules = [Rule(Action.ALLOW, many, everywhere, service(port), NOWHERE) for port in ("tcp/80", "udp/53")]
+    lab.enforce(*rules, allow("2001:db8::/32", "2001:db8::/32", "tcp/80"))
+
+
+def rows(lab: Laboratory, programs: dict[str, Runner]) -> dict[str, Once]:
+    """Return what is measured, by name."""
+    established = bytes(tcp("10.0.1.1", "10.0.2.1", 40000, 80, "A", b"payload"))
+    established6 = bytes(tcp6("2001:db8:1::1", "2001:db8:2::1", 40000, 80, "A", b"payload"))
+    denied = bytes(udp("10.0.1.1", "10.0.2.1", 40000, 99, b"payload")).ljust(60, b"\0")
+    first = bytes(udp("10.0.1.1", "10.0.2.1", 40000, 53, b"payload")).ljust(60, b"\0")
+    lab.open_tcp(src="10.0.1.1", dst="10.0.2.1")
+    for flags, there in (("S", True), ("SA", False), ("A", True)):
+        ends = ("2001:db8:1::1", "2001:db8:2::1", 40000, 80)
+        frame = tcp6(*ends, flags) if there else tcp6(ends[1], ends[0], 80, 40000, flags)
+        assert lab.send(frame).passed
+
+    def many(name: str, flows: int, frame: bytes, repeat: int = REPEAT) -> Once:
+        context = FrameContext(mark=flows)
+        return lambda: programs[name].run(frame, context, repeat).duration_ns
+
+    found: dict[str, Once] = {
+        "nothing": lambda: programs["empty"].run(established, repeat=REPEAT).duration_ns,
+        "parsing alone": lambda: programs["parse_only"].run(established, repeat=REPEAT).duration_ns,
+        "plain layout": lambda: programs["plain"].run(established, repeat=REPEAT).duration_ns,
+        "established": lambda: lab.flows.run(established, repeat=REPEAT).duration_ns,
+        "established, IPv6": lambda: lab.flows.run(established6, repeat=REPEAT).duration_ns,
+        "denied": lambda: lab.flows.run(denied, repeat=REPEAT // 4).duration_ns,
+        "first of a flow": many("many_filter", 1 << 24, first, REPEAT // 4),
+    }
+    for flows in FLOWS:
+        frame = flow_frame()
+        found |= {
+            f"parsing alone, {flows:,} flows": many("many_parse_only", flows, frame),
+            f"bare lookup, {flows:,} flows": many("many_lookup", flows, frame, max(REPEAT, 2 * flows)),
+            f"plain layout, {flows:,} flows": many("many_plain", flows, frame, max(REPEAT, 2 * flows)),
+            f"established, {flows:,} flows": many("many_filter", flows, frame, max(REPEAT, 2 * flows)),
+        }
+    return found
+
+
+def measure(named: dict[str, Once]) -> dict[str, list[int]]:
+    """Run all in turn, a round to warm up first."""
+    for once in named.values():
+        once()
+    times: dict[str, list[int]] = {name: [] for name in named}
+    for _ in range(ROUNDS):
+        for name, once in named.items():
+            times[name].append(once())
+    return times
+
+
+def show_times(times: dict[str, list[int]]) -> bool:
+    """Print the table and the limits; False when one is missed."""
+    medians = {name: median(runs) for name, runs in times.items()}
+    say("| | ns, median | least | quartiles | x parsing alone |")
+    say("|---|---|---|---|---|")
+    for name, runs in times.items():
+        ordered, middle = sorted(runs), medians[name]
+        quartiles = f"{ordered[ROUNDS // 4]}-{ordered[-1 - ROUNDS // 4]}"
+        share = middle / medians["parsing alone"]
+        say(f"| {name} | {middle:.0f} | {ordered[0]} | {quartiles} | {share:.2f} |")
+    say()
+    held = True
+    for limit in LIMITS:
+        ratio = medians[limit.row] / medians[limit.of]
+        held &= ratio <= limit.most
+        word = "held" if ratio <= limit.most else "MISSED"
+        say(f"{limit.row} against {limit.of}: {ratio:.2f}, at most {limit.most}: {word}")
+    return held
+
+
+def show_memory(plane: PinnedDataPlane) -> bool:
+    """Print what the kernel accounts for maps with 100,000 IPv4 sessions; False when it is too much."""
+    holds = len(plane.map("session4").entries())
+    taken = {name: plane.map(name).memory_bytes() for name in map_shapes(SIZING)}
+    say()
+    for name, octets in sorted(taken.items(), key=lambda one: -one[1])[:8]:
+        say(f"{name:15} {octets / 1e6:7.2f} MB")
+    total = sum(taken.values())
+    word = "held" if total <= MEMORY_LIMIT and holds >= MEMORY_SESSIONS else "MISSED"
+    say(f"{'all maps':15} {total / 1e6:7.2f} MB with {holds:,} IPv4 sessions, at most 30 MB: {word}")
+    return word == "held"
+
+
+def main() -> int:
+    say(f"Linux {platform.release()}, {platform.machine()}; {ROUNDS} rounds of {REPEAT:,} packets, in turn")
+    say()
+    with data_plane() as (plane, pins), references(pins, SIZING) as programs:
+        lab = Laboratory(plane)
+        lab.clear()
+        enforce(lab)
+        sessions: Map = plane.map("session4")
+        make_flows(sessions, plane.read_root().generation, lab.flows.now())
+        held = show_times(measure(rows(lab, programs)))
+        return 0 if show_memory(plane) and held else 1
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
