@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.analysis import familiar, rectangles
 from microseg.analysis.axes import AddressAxis, NumberAxis
-from microseg.analysis.classes import Bits, Rank, lowest
+from microseg.analysis.classes import Bits, Rank
 from microseg.analysis.rectangles import EVERY_SOURCE_PORT, PORTED, TARGETS
 from microseg.analysis.regions import Region
 from microseg.policy import ranges
@@ -22,7 +22,6 @@ from microseg.policy.services import HIGHEST_PORT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from microseg.policy.addresses import AddressSet, IPAddress
     from microseg.policy.ranges import Ranges
 
 Box: TypeAlias = tuple[Bits, Bits, Bits, Bits]
@@ -80,16 +79,25 @@ class Space:
 
     def packet(self, box: Box) -> Packet:
         """Return the most readable packet of the lowest classes of a box."""
-        src, dst, targets, sources = (1 << lowest(bits) for bits in box)
-        target = familiar.target(self.target.numbers(targets))
-        has_source_port = ranges.contains(PORTED, target)
-        return Packet(
-            _familiar(self.src.addresses(src)),
-            _familiar(self.dst.addresses(dst)),
-            target >> 16,
-            target & HIGHEST_PORT,
-            familiar.source_port(self.source_port.numbers(sources)) if has_source_port else 0,
+        family, src, dst, targets, sources = self._numbers(lowest_cell(box))
+        return _packet(
+            family,
+            familiar.address(src, family),
+            familiar.address(dst, family),
+            familiar.target(targets),
+            familiar.source_port(sources),
         )
+
+    def ends(self, box: Box) -> list[Packet]:
+        """Return the packets of the lowest classes of a box with the lowest of all, and with the highest."""
+        family, *sides = self._numbers(lowest_cell(box))
+        return [_packet(family, *(numbers[end][end] for numbers in sides)) for end in (0, -1)]
+
+    def _numbers(self, cell: Box) -> tuple[Family, Ranges, Ranges, Ranges, Ranges]:
+        src, dst = self.src.addresses(cell[0]), self.dst.addresses(cell[1])
+        family = Family.IPV4 if src.v4 else Family.IPV6
+        targets, sources = self.target.numbers(cell[2]), self.source_port.numbers(cell[3])
+        return family, src.family(family), dst.family(family), targets, sources
 
 
 def meet(left: Box, right: Box) -> Box | None:
@@ -111,9 +119,10 @@ def with_side(box: Box, axis: int, bits: Bits) -> Box:
     return sides[0], sides[1], sides[2], sides[3]
 
 
-def _familiar(addresses: AddressSet) -> IPAddress:
-    family = Family.IPV4 if addresses.v4 else Family.IPV6
-    return family.address(familiar.address(addresses.family(family), family))
+def _packet(family: Family, src: int, dst: int, target: int, source_port: int) -> Packet:
+    if not ranges.contains(PORTED, target):
+        source_port = 0
+    return Packet(family.address(src), family.address(dst), target >> 16, target & HIGHEST_PORT, source_port)
 
 
 def _target_rank(targets: Ranges) -> Rank:

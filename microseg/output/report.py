@@ -37,12 +37,19 @@ def report_of_lint(
     }
 
 
-def report_of_tests(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    """Return what became of the tests as plain values for JSON."""
+def report_of_tests(outcomes: Sequence[Outcome], *, judged: int | None = None) -> dict[str, object]:
+    """Return what became of the tests as plain values for JSON.
+
+    Args:
+        outcomes: of each test.
+        judged: how many packets a kernel judged; None when none was asked.
+
+    """
     return {
         "schema": TEST_SCHEMA,
         "passed": all(outcome.passed for outcome in outcomes),
         "tests": [_test_object(outcome) for outcome in outcomes],
+        **({} if judged is None else {"kernel": {"packets": judged}}),
     }
 
 

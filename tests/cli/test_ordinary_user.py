@@ -111,7 +111,9 @@ def test_a_wrong_policy_is_1(instance: Session, poor: Path) -> None:
     assert "error[MS202]" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["plan", "-i", "lo"], ["apply", "-i", "lo"], ["status"], ["rollback"]])
+@pytest.mark.parametrize(
+    "words", [["plan", "-i", "lo"], ["apply", "-i", "lo"], ["status"], ["rollback"], ["test", "--kernel"]]
+)
 def test_what_needs_the_kernel_says_so(instance: Session, words: list[str], folder: Path) -> None:
     nothing = folder / "nothing"
     nothing.mkdir()
