@@ -34,7 +34,7 @@ from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.reconcile.apply import STEPS, StepName, apply
 from microseg.reconcile.transaction import Request
 
-pytestmark = pytest.mark.only_tc
+pytestmark = [pytest.mark.only_tc, pytest.mark.compiles]
 ONE, TWO = ("cable0",), ("cable0", "cable1")
 
 

@@ -22,7 +22,7 @@ from microseg.reconcile.apply import STEPS
 from microseg.reconcile.attachment import detach
 from microseg.reconcile.transaction import Operator
 
-pytestmark = pytest.mark.only_tc
+pytestmark = [pytest.mark.only_tc, pytest.mark.compiles]
 PATIENCE_S = 120
 
 
