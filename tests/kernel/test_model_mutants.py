@@ -5,45 +5,27 @@ Two of them in `make test`, all in `make test-all` (MICROSEG_TEST_FULL=1).
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase
-from kernel.conftest import SIZING
-from kernel.laboratory import Laboratory
+from kernel.planted_faults import Fault, each, planted
 from kernel.test_model import play
 from long_runs import is_long
-
-from microseg.kernel.dataplane import PinnedDataPlane
-from microseg.kernel.program_text import BPF_DIRECTORY
 
 pytestmark = pytest.mark.compiles
 SEQUENCES = 300
 """Most need fewer than twenty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A fault: what to put in the place of a text that is in one of the files of bpf/ once."""
-
-    name: str
-    file: str
-    right: str
-    wrong: str
-
-
 IN_EVERY_RUN = (
-    Mutant(
+    Fault(
         "wrong TCP transition: the server's packet ends the handshake",
         "states.h",
         "\t\treturn MS_STATE_ANSWERED;\n\t}\n",
         "\t\treturn MS_STATE_STEADY;\n\t}\n",
     ),
-    Mutant(
+    Fault(
         "forgotten generation check on the hot path",
         "session.h",
         "session->generation == generation && session->state",
@@ -51,115 +33,91 @@ IN_EVERY_RUN = (
     ),
 )
 IN_LONG_RUNS = (
-    Mutant(
+    Fault(
         "forgotten generation check behind it",
         "judge.h",
         "if (session->generation == scratch->generation) {",
         "if (1) {",
     ),
-    Mutant(
+    Fault(
         "wrong TCP transition: whatever a client acknowledges ends the handshake",
         "states.h",
         "!handshake || ms_meets_challenge(frame, session, packet) ?",
         "1 ?",
     ),
-    Mutant(
+    Fault(
         "wrong TCP transition: half-closed is not told from open",
         "states.h",
         "session->flags & MS_BOTH_FIN ? MS_STATE_CLOSING : state",
         "(session->flags & MS_BOTH_FIN) == MS_BOTH_FIN ? MS_STATE_CLOSING : state",
     ),
-    Mutant(
+    Fault(
         "wrong TCP transition: any reset before the answer closes",
         "states.h",
         "from_server && !adopted && !(packet->signal & MS_SIGNAL_ACK)",
         "0",
     ),
-    Mutant("a forged reset closes for good", "states.h", "if (!(session->flags & aborted) ||", "if (1 ||"),
-    Mutant(
+    Fault("a forged reset closes for good", "states.h", "if (!(session->flags & aborted) ||", "if (1 ||"),
+    Fault(
         "forgotten log flag",
         "judge.h",
         "session->flags = (session->flags & ~MS_SESSION_LOG) | ms_log_flag(&scratch->search);",
         "",
     ),
-    Mutant(
+    Fault(
         "wrong direction: the sender's packet is judged again, not the opener's",
         "judge.h",
         "ms_ask(scratch, (session->flags & MS_SESSION_CLIENT_IS_SECOND) != 0);",
         "ms_ask(scratch, packet->reversed);",
     ),
-    Mutant(
+    Fault(
         "wrong direction: the counts change sides",
         "session.h",
         "\tif (from) {\n\t\tsession->packets[1]++;",
         "\tif (!from) {\n\t\tsession->packets[1]++;",
     ),
-    Mutant("the server may open too", "judge.h", "\t\tscratch->alone = 1;\n\telse\n", "\t\t;\n\telse\n"),
-    Mutant(
+    Fault("the server may open too", "judge.h", "\t\tscratch->alone = 1;\n\telse\n", "\t\t;\n\telse\n"),
+    Fault(
         "forgotten idle limit: that of the state before stays",
         "states.h",
         "\tsession->idle_limit = ms_idle_limit(settings, packet->protocol, next, session->flags);\n",
         "",
     ),
-    Mutant(
+    Fault(
         "forgotten idle limit: sessions live for ever",
         "judge.h",
         "if (session && ms_session_expired(session, scratch->now)) {",
         "if (0) {",
     ),
-    Mutant(
+    Fault(
         "forgotten last packet: a session ages however busy it is",
         "session.h",
         "\tsession->last_seen = now;\n",
         "\tif (!session->last_seen)\n\t\tsession->last_seen = now;\n",
     ),
-    Mutant("forgotten deadline", "filter.h", "if (!deadline || ms_boot_s() < deadline)", "if (1)"),
-    Mutant(
+    Fault("forgotten deadline", "filter.h", "if (!deadline || ms_boot_s() < deadline)", "if (1)"),
+    Fault(
         "a connection in progress is taken over in one direction only",
         "judge.h",
         "if (rest->adopt && !rest->attempt && !ms_passes(&rest->search)) {",
         "if (0) {",
     ),
-    Mutant(
+    Fault(
         "revoked, but its session stays",
         "judge.h",
         "\t\tms_session_delete(&scratch->packet);\n\t\treturn",
         "\t\treturn",
     ),
-    Mutant(
+    Fault(
         "an established session stays among the opening ones",
         "states.h",
         "ms_session_store(packet, session) == 0)\n\t\tms_opening_delete(packet);",
         "ms_session_store(packet, session) == 0)\n\t\t;",
     ),
 )
-MUTANTS = IN_EVERY_RUN + (IN_LONG_RUNS if is_long() else ())
 
 
-def sources_of(mutant: Mutant, folder: Path) -> Path:
-    """Copy the sources into a folder, with the fault in them."""
-    copied = Path(shutil.copytree(BPF_DIRECTORY, folder / "bpf"))
-    file = copied / mutant.file
-    text = file.read_text(encoding="utf-8")
-    assert text.count(mutant.right) == 1, f"{mutant.file} has not exactly one {mutant.right!r}"
-    file.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
-    return copied
-
-
-@contextmanager
-def laboratory(pins: Path) -> Iterator[Laboratory]:
-    plane = PinnedDataPlane(pins)
-    plane.load(SIZING)
-    try:
-        yield Laboratory(plane)
-    finally:
-        plane.unload()
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_the_model_finds_a_planted_fault(
-    mutant: Mutant, bpffs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", sources_of(mutant, tmp_path))
-    with laboratory(bpffs / "mutant") as lab, pytest.raises(AssertionError):
+@each(*IN_EVERY_RUN, *(IN_LONG_RUNS if is_long() else ()))
+def test_the_model_finds_a_planted_fault(fault: Fault, bpffs: Path, tmp_path: Path) -> None:
+    with planted(fault, bpffs / "mutant", tmp_path) as lab, pytest.raises(AssertionError):
         play(lab, SEQUENCES, phases=(Phase.generate,))

@@ -1,0 +1,53 @@
+"""The data plane with one line of its programs changed: what a test is worth shows when it is red then."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kernel.conftest import SIZING
+from kernel.laboratory import Laboratory
+
+from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.program_text import BPF_DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What to put in the place of a text that is in one of the files of bpf/ once."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+
+
+def each(*faults: Fault) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run a test once for each fault."""
+    return pytest.mark.parametrize("fault", faults, ids=lambda fault: fault.name)
+
+
+@contextmanager
+def planted(fault: Fault, pins: Path, folder: Path) -> Iterator[Laboratory]:
+    """Load the programs with a fault in a copy of their sources, which are in a folder meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", _sources_with(fault, folder))
+        plane = PinnedDataPlane(pins)
+        plane.load(SIZING)
+        try:
+            yield Laboratory(plane)
+        finally:
+            plane.unload()
+
+
+def _sources_with(fault: Fault, folder: Path) -> Path:
+    copied = Path(shutil.copytree(BPF_DIRECTORY, folder / "bpf"))
+    file = copied / fault.file
+    text = file.read_text(encoding="utf-8")
+    assert text.count(fault.right) == 1, f"{fault.file} has not exactly one {fault.right!r}"
+    file.write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
+    return copied
