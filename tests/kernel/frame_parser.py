@@ -112,7 +112,7 @@ class Header:
         payload: from the transport header to the end of the packet, or of what there is of it in a quote.
         held: octets of a fragment.
         more: more fragments follow.
-        quote: the packet may be cut, so lengths beyond its end are no lies.
+        quote: the packet is cut, and some routers change what it says of its length: that isn't read.
 
     """
 
@@ -168,13 +168,13 @@ def _ipv4(octets: bytes, big: bool, quote: bool) -> Header:  # noqa: FBT001
     """RFC 791 3.1."""
     _require(len(octets) >= 20, "shorter than an IPv4 header")
     (first, total, identification, fragment, ttl, protocol) = unpack_from("!BxHHHBB", octets)
-    if total == 0 and big:
+    if quote or (total == 0 and big):
         total = len(octets)
     header_bytes = (first & 15) * 4
     _require(first >> 4 == 4, "IPv4 version is not 4")
     _require(header_bytes >= 20, "IPv4 header length below 20")
     _require(total >= header_bytes, "IPv4 total length below the header length")
-    _require(quote or total <= len(octets), "IPv4 total length beyond the frame")
+    _require(total <= len(octets), "IPv4 total length beyond the frame")
     src, dst = IPv4Address(octets[12:16]), IPv4Address(octets[16:20])
     offset, more = (fragment & 0x1FFF) * 8, bool(fragment & 0x2000)
     datagram = Datagram(src, dst, protocol, identification) if offset or more else None
@@ -187,10 +187,10 @@ def _ipv6(octets: bytes, big: bool, quote: bool) -> Header:  # noqa: FBT001
     """RFC 8200 3."""
     _require(len(octets) >= 40, "shorter than an IPv6 header")
     first, length, following, hop_limit = unpack_from("!B3xHBB", octets)
-    if length == 0 and big:
+    if quote or (length == 0 and big):
         length = len(octets) - 40
     _require(first >> 4 == 6, "IPv6 version is not 6")
-    _require(quote or length <= len(octets) - 40, "IPv6 payload length beyond the frame")
+    _require(length <= len(octets) - 40, "IPv6 payload length beyond the frame")
     src, dst = IPv6Address(octets[8:24]), IPv6Address(octets[24:40])
     payload = octets[40 : 40 + length]
     return _extensions(Header(src, dst, following, hop_limit, payload, quote=quote))
