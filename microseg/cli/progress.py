@@ -19,6 +19,7 @@ WORDS = {
     StepName.LOAD: "compiling and verifying the program",
     StepName.STAGE: "filling the standby slot",
     StepName.VERIFY: "reading the standby slot back",
+    StepName.PROBE: "asking the kernel about packets",
     StepName.NOTE: "writing down what it is",
     StepName.ATTACH: "attaching",
     StepName.FLIP: "switching",

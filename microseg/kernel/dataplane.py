@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
 from microseg.abi_flow import decode_rule_count
+from microseg.abi_outcome import Outcome
 from microseg.abi_settings import Settings
 from microseg.kernel import bpf
 from microseg.kernel.attaching import Attacher, hook_of
@@ -29,6 +30,7 @@ from microseg.kernel.bpf import Descriptor, program_info
 from microseg.kernel.bpffs import require_bpffs
 from microseg.kernel.clock import measure_hz
 from microseg.kernel.errors import NotFoundError
+from microseg.kernel.flows import Flows
 from microseg.kernel.interfaces import interface_index, interface_name
 from microseg.kernel.loading import LoadAnswer, LoadRequest, load_programs
 from microseg.kernel.maps import Map
@@ -41,6 +43,8 @@ from microseg.reconcile.dataplane import (
     Attachment,
     Hook,
     InterfaceMissingError,
+    Judged,
+    KernelError,
     NotLoadedError,
     RuleCount,
     Sizing,
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from microseg.abi import Entries
 
 _ZERO = bytes(4)
+_CANNOT_JUDGE = (Outcome.DROP_SLOT, Outcome.DROP_PROBES, Outcome.DROP_INTERNAL)
 _DEBUG = "_debug"
 """What the folder of a DEBUG build ends in."""
 
@@ -247,6 +252,18 @@ class PinnedDataPlane:
     def wait_for_readers(self) -> None:
         """Return once no CPU can still be judging a packet under a root word read before (I1)."""
         bpf.wait_for_readers()
+
+    def judge(self, frames: Sequence[bytes], generation: int) -> list[Judged]:
+        """Return what the policy of a generation, also of the standby slot, says about Ethernet frames.
+
+        Nothing is sent, and neither sessions nor counters change.
+        """
+        flows = Flows(self)
+        answers = [flows.ask(frame, generation) for frame in frames]
+        for answer in answers:
+            if answer.outcome in _CANNOT_JUDGE:
+                raise KernelError(f"generation {generation} can't be asked: {answer.outcome.meaning}")
+        return [Judged(answer.verdict, answer.rule, answer.log) for answer in answers]
 
     # Counts, settings, clocks
 

@@ -20,7 +20,8 @@ _SHORTEST = 60
 _IPV4, _IPV6, _ARP, _TAGS = 0x0800, 0x86DD, 0x0806, (0x8100, 0x88A8)
 _SYN = 0x02
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AH, _OPTIONS = 0, 43, 44, 51, 60
-_EXTENSIONS = frozenset({_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AH, _OPTIONS})
+EXTENSIONS = frozenset({_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AH, _OPTIONS})
+"""Protocol numbers that over IPv6 are extension headers."""
 _TRANSPORT_BYTES = {
     Protocol.TCP: 20,
     Protocol.UDP: 8,
@@ -39,7 +40,7 @@ def write_frame(packet: Packet) -> bytes:
 
     Raises ValueError for a protocol number that over IPv6 is an extension header.
     """
-    if packet.src.version == 6 and packet.protocol in _EXTENSIONS:
+    if packet.src.version == 6 and packet.protocol in EXTENSIONS:
         raise ValueError(f"over IPv6, {packet.protocol} is an extension header, not a packet's protocol")
     transport = _transport(packet)
     if packet.src.version == 4:
@@ -118,7 +119,7 @@ def _read_ipv6(octets: bytes) -> _Inside:
     _require(length <= len(octets) - 40, "its IPv6 payload length is wrong")
     src, dst = IPv6Address(octets[8:24]), IPv6Address(octets[24:40])
     inside = _Inside(src, dst, protocol, octets[40 : 40 + length])
-    while inside.protocol in _EXTENSIONS:
+    while inside.protocol in EXTENSIONS:
         inside = _behind_extension(inside)
     return inside
 

@@ -39,6 +39,7 @@ class StepName(Enum):
     LOAD = "load"
     STAGE = "stage"
     VERIFY = "verify"
+    PROBE = "probe"
     NOTE = "note"
     TUNE = "tune"
     ATTACH = "attach"
@@ -95,6 +96,7 @@ STEPS: tuple[Step, ...] = (
     Step(StepName.LOAD, steps.load, undo=steps.unload, when=_loads),
     Step(StepName.STAGE, steps.stage, undo=steps.unstage, when=_replaces),
     Step(StepName.VERIFY, steps.verify, when=_replaces),
+    Step(StepName.PROBE, steps.probe, when=_replaces),
     Step(StepName.NOTE, steps.note, undo=steps.forget, when=_replaces),
     Step(StepName.TUNE, tuning.tune, undo=tuning.put_back, when=_tunes),
     Step(StepName.ATTACH, steps.attach, undo=steps.detach, when=_attaches),

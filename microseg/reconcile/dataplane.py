@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from microseg.abi import Entries, Root, SlotConfig
     from microseg.abi_settings import Settings
+    from microseg.policy.rules import Verdict
 
 
 class Hook(Enum):
@@ -37,6 +38,22 @@ class RuleCount:
 
     packets: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a policy in the kernel says about a frame.
+
+    Attributes:
+        verdict: of the policy; None when it isn't asked about such a packet.
+        rule: id of the rule that decides; 0: the default.
+        log: it is to be reported.
+
+    """
+
+    verdict: Verdict | None
+    rule: int = 0
+    log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +194,13 @@ class DataPlane(Protocol):
 
     def write_settings(self, settings: Settings) -> None:
         """Replace the settings; they take effect at the next packet."""
+        ...
+
+    def judge(self, frames: Sequence[bytes], generation: int) -> list[Judged]:
+        """Return what the policy of a generation, also of the standby slot, says about Ethernet frames.
+
+        Nothing is sent, and neither sessions nor counters change.
+        """
         ...
 
     def rule_counts(self) -> Mapping[int, RuleCount]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from microseg.abi import SlotContents
     from microseg.analysis.examine import Examination
     from microseg.compiler.image import Image, Origin
+    from microseg.compiler.pipeline import Compilation
     from microseg.diagnostics import Diagnostic
     from microseg.reconcile.revision import Revision
 
@@ -30,6 +31,7 @@ class Desired:
         warnings: what the compiler had to say although it's valid.
         failures: policy tests that don't hold.
         sources: the text of the files by path, to show warnings and failures in.
+        compilation: what all of this comes from; None when only the entries are known.
 
     """
 
@@ -39,6 +41,7 @@ class Desired:
     warnings: tuple[Diagnostic, ...] = ()
     failures: tuple[Diagnostic, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    compilation: Compilation | None = None
 
 
 def desired_of(examination: Examination, revision: Revision | None) -> Desired:
@@ -53,6 +56,7 @@ def desired_of(examination: Examination, revision: Revision | None) -> Desired:
         compilation.diagnostics,
         examination.failures,
         compilation.sources,
+        compilation,
     )
 
 

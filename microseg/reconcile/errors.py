@@ -78,6 +78,16 @@ class VerifyError(ReconcileError):
     """What was read back from the standby slot is not what was staged (I2)."""
 
 
+class ProbeError(ReconcileError):
+    """The kernel would judge packets otherwise than the policy says (I4)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            advice="microseg apply again; if that ends the same way, keep the policy and report a defect",
+        )
+
+
 class StateFileError(ReconcileError):
     """A file of the state directory is not what it should be; the kernel remains the truth."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import Root
-from microseg.reconcile import guards, staging
+from microseg.reconcile import guards, probing, staging
 from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
@@ -98,6 +98,12 @@ def unstage(tx: Transaction) -> None:
 def verify(tx: Transaction) -> None:
     """Read the standby slot back, whole (I2)."""
     staging.verify(tx.host.plane, tx.observed.standby, tx.desired.contents, tx.generation)
+
+
+def probe(tx: Transaction) -> None:
+    """Ask the kernel about packets by the standby slot; nothing live takes part (I4)."""
+    if tx.desired.compilation is not None:
+        probing.probe(tx.host.plane, tx.generation, tx.desired.compilation, tx.desired.names)
 
 
 def note(tx: Transaction) -> None:

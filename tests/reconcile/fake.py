@@ -8,12 +8,17 @@ from enum import Enum
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from reconcile.fake_search import image_of
+
 from microseg.abi import Entries, PolicyMap, Root, SlotConfig
 from microseg.abi_settings import Settings
+from microseg.compiler.interpret import search
+from microseg.policy.frames import read_frame
 from microseg.reconcile.dataplane import (
     Attachment,
     Hook,
     InterfaceMissingError,
+    Judged,
     KernelError,
     NotLoadedError,
     RuleCount,
@@ -189,6 +194,14 @@ class FakeDataPlane:
     @counted
     def wait_for_readers(self) -> None:
         pass
+
+    @counted
+    def judge(self, frames: Sequence[bytes], generation: int) -> list[Judged]:
+        slot = generation & 1
+        assert self.configs[slot].generation == generation, "asked about a slot that holds another"
+        image = image_of({name: self.maps[slot, name] for name in PolicyMap}, self.configs[slot])
+        found = [search(image, read_frame(frame)) for frame in frames]
+        return [Judged(it.verdict, it.rule_id, it.log) for it in found]
 
     @counted
     def rule_counts(self) -> Mapping[int, RuleCount]:
