@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from microseg.cli import hook_text, instance, options, plan_text, policy_input, progress, terminal
+from microseg.cli import durations, hook_text, instance, options, plan_text, policy_input, progress, terminal
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
@@ -31,10 +31,23 @@ TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
 @options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING, "debug_program")
 @options.revision
 @options.audit
+@click.option(
+    "--confirm-within",
+    "confirm_within_s",
+    callback=durations.seconds,
+    metavar="TIME",
+    help="The old policy comes back by itself unless microseg confirm comes first: 90s, 5m, 2h.",
+)
 @click.option(TESTS_FLAG, "allow_failing_tests", is_flag=True, help="Apply although policy tests fail.")
 @options.output_format
 def command(
-    settings: Settings, rev: str | None, output_format: str, *, audit: bool, allow_failing_tests: bool
+    settings: Settings,
+    rev: str | None,
+    output_format: str,
+    *,
+    audit: bool,
+    confirm_within_s: int,
+    allow_failing_tests: bool,
 ) -> ExitCode:
     """Bring the kernel to the policy: all of it, or nothing.
 
@@ -48,10 +61,11 @@ def command(
             instance.operator(settings),
             settings.interfaces,
             settings.hook,
-            settings.sizing,
-            allow_failing_tests,
-            settings.adopt_s,
-            settings.debug_program,
+            sizing=settings.sizing,
+            allow_failing_tests=allow_failing_tests,
+            adopt_s=settings.adopt_s,
+            debug_program=settings.debug_program,
+            confirm_within_s=confirm_within_s,
             settings=settings.data_plane,
         )
         result = apply(instance.open_host(settings), request, announce=announce)
@@ -103,6 +117,7 @@ def _show(result: Result) -> None:
             ("settings", ", ".join(f"{it.name} = {it.after}" for it in result.plan.settings)),
             ("xdp", hook_text.xdp_limits(result.plan.attach)),
             ("took", f"{result.duration_ms / 1000:.2f} s"),
+            ("confirm", _confirm(result)),
             ("undo", _undo(result)),
         ]
     )
@@ -129,8 +144,17 @@ def _before(result: Result) -> str:
     return f"generation {result.plan.generation}, {describe(result.known.revision)}"
 
 
+def _confirm(result: Result) -> str:
+    if not result.confirm_within_s:
+        return ""
+    before = result.plan.generation
+    following = f"generation {before}" if before else "no policy (everything passes)"
+    time = durations.words(result.confirm_within_s)
+    return f"microseg confirm, within {time}; otherwise {following} comes back by itself"
+
+
 def _undo(result: Result) -> str:
-    if result.can_roll_back:
+    if result.can_roll_back or result.confirm_within_s:
         return "microseg rollback"
     if not result.plan.generation:
         return "microseg detach (everything passes again)"
@@ -147,6 +171,7 @@ def _object(result: Result) -> dict[str, Any]:
         "changed": not result.plan.is_empty,
         "staged": result.staged,
         "can_roll_back": result.can_roll_back,
+        "confirm_within_s": result.confirm_within_s or None,
         "duration_ms": result.duration_ms,
         "warnings": list(result.warnings),
         "plan": plan_object(result.plan),

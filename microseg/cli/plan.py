@@ -87,7 +87,7 @@ def _with_kernel(settings: Settings, given: PolicyInput, *, audit: bool) -> Comp
         instance.operator(settings),
         settings.interfaces,
         settings.hook,
-        settings.sizing,
+        sizing=settings.sizing,
         settings=settings.data_plane,
     )
     tx = propose(instance.open_host(settings), request)

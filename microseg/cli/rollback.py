@@ -14,6 +14,7 @@ from microseg.reconcile.rollback import roll_back
 
 if TYPE_CHECKING:
     from microseg.config import Settings
+    from microseg.reconcile.rollback import RollbackResult
 
 
 @click.command("rollback", cls=Command)
@@ -39,11 +40,7 @@ def command(settings: Settings, output_format: str) -> None:
             }
         )
         return
-    terminal.say(
-        f"Generation {result.generation} is in force again: {describe(result.revision)}",
-        bold=True,
-        fg="green",
-    )
+    terminal.say(_headline(result), bold=True, fg="green")
     terminal.pairs(
         [
             ("before", f"generation {result.before}, {describe(result.before_revision)}"),
@@ -51,3 +48,9 @@ def command(settings: Settings, output_format: str) -> None:
             ("next", "correct the policy; microseg apply would bring the same one back"),
         ]
     )
+
+
+def _headline(result: RollbackResult) -> str:
+    if not result.generation:
+        return "No policy is in force any more, as before the first apply: everything passes."
+    return f"Generation {result.generation} is in force again: {describe(result.revision)}"

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from microseg.cli import instance, options, terminal
+from microseg.cli.durations import words
 from microseg.cli.entry_text import TITLES
 from microseg.cli.exits import Command
 from microseg.cli.plan_text import default_words
 from microseg.reconcile.records import history_to_json, revision_to_json
 from microseg.reconcile.revision import describe
+from microseg.reconcile.rollback import in_force
 from microseg.reconcile.status import Status, read_status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from microseg.config import Settings
+    from microseg.reconcile.observed import Observed
 
 
 @click.command("status", cls=Command)
@@ -47,10 +50,7 @@ def _show(status: Status) -> None:
             ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in observed.attachments)),
             ("program", "traces each packet, slowly (debug_program)" if observed.debug_program else ""),
             ("entries", _entries(status)),
-            (
-                "confirm",
-                f"within {observed.confirm_left_s} s, or it goes back" if observed.confirm_left_s else "",
-            ),
+            ("confirm", _confirm(observed)),
             ("way back", f"generation {status.way_back}: microseg rollback" if status.way_back else ""),
             ("last", _last(status)),
             ("next", _next(status)),
@@ -73,6 +73,14 @@ def _headline(status: Status) -> str:
     return f"Generation {observed.generation} is in force."
 
 
+def _confirm(observed: Observed) -> str:
+    if not observed.confirm_left_s:
+        return ""
+    before = observed.configs[observed.standby].generation
+    following = f"generation {before}" if before else "no policy (everything passes)"
+    return f"within {words(observed.confirm_left_s)} (microseg confirm), or {following} comes back by itself"
+
+
 def _next(status: Status) -> str:
     observed = status.observed
     if not observed.generation:
@@ -88,8 +96,10 @@ def _problems(status: Status) -> list[str]:
             "microseg apply puts them right"
         )
     if status.observed.reverted:
-        root = status.observed.root.generation
-        problems.append(f"generation {root} was not confirmed in time, so the program went back by itself")
+        late, now = status.observed.root.generation, in_force(status.observed.generation)
+        problems.append(
+            f"generation {late} was not confirmed in time, so the program went back by itself: {now}"
+        )
     return problems
 
 

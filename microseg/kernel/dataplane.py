@@ -193,6 +193,14 @@ class PinnedDataPlane:
                 complete.append(Attachment(name, hook))
         return tuple(sorted(complete, key=lambda attachment: attachment.interface))
 
+    def has_interface(self, name: str) -> bool:
+        """Say whether there is a network interface of that name."""
+        try:
+            interface_index(name)
+        except InterfaceMissingError:
+            return False
+        return True
+
     def attach(self, wanted: Sequence[Attachment]) -> None:
         """Attach to all of these, both directions; a failure on one puts all of them back."""
         if not self.is_loaded():

@@ -12,8 +12,8 @@ _ENOTSUPP = 524
 _ADVICE = {
     errno.EPERM: "run it as root, or with CAP_BPF and CAP_NET_ADMIN",
     errno.EACCES: "run it as root, or with CAP_BPF and CAP_NET_ADMIN",
-    errno.E2BIG: "the map is full: load with larger capacities (microseg.toml, [capacity])",
-    errno.ENOSPC: "the map is full: load with larger capacities (microseg.toml, [capacity])",
+    errno.E2BIG: "the map is full: load with larger capacities (microseg.toml, [maps])",
+    errno.ENOSPC: "the map is full: load with larger capacities (microseg.toml, [maps])",
     errno.ENOMEM: "the machine is out of memory for BPF maps: load with smaller capacities",
     errno.ENODEV: "the interface is gone: check `ip link`",
     errno.EBUSY: "somebody else changes the same object: try again",

@@ -243,6 +243,7 @@ def _result(tx: Transaction) -> Result:
         generation=tx.generation,
         staged=tx.staged,
         can_roll_back=tx.plan.replaces_policy and tx.observed.judges and is_complete(before),
+        confirm_within_s=tx.request.confirm_within_s if tx.plan.replaces_policy else 0,
         duration_ms=tx.duration_ms(),
         warnings=tuple(tx.warnings),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from microseg.reconcile.errors import GuardError, ReconcileError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from microseg.reconcile.dataplane import Attachment, Hook
+    from microseg.reconcile.known import Known
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.transaction import Host, Operator
 
@@ -74,7 +75,8 @@ def detach(host: Host, operator: Operator, interfaces: Sequence[str] = ()) -> At
         observed = read_observed(host.plane)
         if not interfaces:
             return _detach_everything(host, operator, observed, began)
-        attached = {attachment.interface: attachment for attachment in observed.attachments}
+        recorded = recall(host.store, observed, with_names=False).state.attached
+        attached = {attachment.interface: attachment for attachment in (*recorded, *observed.attachments)}
         unknown = [name for name in interfaces if name not in attached]
         if unknown:
             raise GuardError(
@@ -82,7 +84,7 @@ def detach(host: Host, operator: Operator, interfaces: Sequence[str] = ()) -> At
                 advice=f"attached are: {', '.join(attached) or 'none'}",
             )
         leaving = tuple(attached[name] for name in sorted(set(interfaces)))
-        host.plane.detach([attachment.interface for attachment in leaving])
+        host.plane.detach([it.interface for it in leaving if it in observed.attachments])
         _record(host, observed, _Done(Operation.DETACH, operator, leaving, began))
         return AttachmentResult(leaving, host.plane.attachments())
 
@@ -122,14 +124,25 @@ class _Done:
     unloaded: bool = False
 
 
+def _state(host: Host, known: Known, done: _Done) -> State:
+    """Return what is recorded: what is detached doesn't come back by a restart."""
+    if done.unloaded:
+        return State(None, known.applied)
+    attached = known.state.attached_with(host.plane.attachments())
+    if done.operation is Operation.DETACH:
+        attached = tuple(
+            it for it in attached if it.interface not in {gone.interface for gone in done.changed}
+        )
+    return replace(known.state, attached=attached)
+
+
 def _record(host: Host, observed: Observed, done: _Done) -> None:
     """Write down what was done. It stands even if that fails: it is what was asked for."""
     names = ", ".join(attachment.interface for attachment in done.changed)
     try:
         warned = host.store.set_aside()
         known = recall(host.store, observed, with_names=False)
-        if done.unloaded:
-            host.store.write_state(State(None, known.applied))
+        host.store.write_state(_state(host, known, done))
         entry = HistoryEntry(
             host.now(),
             done.operator.who,

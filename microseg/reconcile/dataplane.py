@@ -117,6 +117,10 @@ class DataPlane(Protocol):
         """Say whether programs and maps of ours are pinned."""
         ...
 
+    def has_interface(self, name: str) -> bool:
+        """Say whether there is a network interface of that name."""
+        ...
+
     def load(self, sizing: Sizing, *, debug: bool = False) -> None:
         """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
 

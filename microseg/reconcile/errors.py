@@ -92,6 +92,10 @@ class StateFileError(ReconcileError):
     """A file of the state directory is not what it should be; the kernel remains the truth."""
 
 
+class RestoreError(ReconcileError):
+    """What was recorded of the confirmed policy can't be used."""
+
+
 class ApplyError(ReconcileError):
     """A step of a change failed, and what it had begun was taken back (I3).
 

@@ -37,6 +37,15 @@ def check_confirm(observed: Observed) -> None:
         )
 
 
+def check_return(observed: Observed, confirm_within_s: int) -> None:
+    """Refuse to promise a return to what isn't whole; raises GuardError."""
+    if confirm_within_s and observed.configs[observed.live].generation != observed.generation:
+        raise GuardError(
+            "the slot in force is not whole, so nothing could come back by itself; nothing was changed",
+            advice="microseg apply, without --confirm-within",
+        )
+
+
 def check_interfaces(observed: Observed, wanted: Sequence[Attachment]) -> None:
     """Refuse to enforce a policy nowhere; raises NoInterfaceError."""
     if not observed.attachments and not wanted:

@@ -7,10 +7,11 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.reconcile.dataplane import Attachment, Hook
 from microseg.reconcile.revision import Revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FORMAT = 1
 """Version of every file of the state directory."""
@@ -23,6 +24,8 @@ class Operation(Enum):
 
     APPLY = "apply"
     ROLLBACK = "rollback"
+    CONFIRM = "confirm"
+    RESTORE = "restore"
     ATTACH = "attach"
     DETACH = "detach"
     PROGRAM = "program"
@@ -115,10 +118,25 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is in force and what was before it, as far as this directory knows."""
+    """What is in force and what was before it, as far as this directory knows.
+
+    Attributes:
+        current: in force; of a generation that was not confirmed in time, the kernel knows better.
+        previous: in force before it.
+        confirmed: what is to be in force after a restart: the last one that nothing takes back by itself.
+        attached: where it is to be in force then; also where the interface is gone.
+
+    """
 
     current: Applied | None = None
     previous: Applied | None = None
+    confirmed: Applied | None = None
+    attached: tuple[Attachment, ...] = ()
+
+    def attached_with(self, now: Sequence[Attachment]) -> tuple[Attachment, ...]:
+        """Return where it is to be in force, given where it is now: only detach makes that less."""
+        every = {it.interface: it for it in (*self.attached, *now)}
+        return tuple(every[name] for name in sorted(every))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +173,20 @@ def state_to_json(state: State) -> Json:
         "format": FORMAT,
         "current": _applied_to_json(state.current),
         "previous": _applied_to_json(state.previous),
+        "confirmed": _applied_to_json(state.confirmed),
+        "attached": [{"interface": it.interface, "hook": it.hook.value} for it in state.attached],
     }
 
 
 def state_from_json(value: Json) -> State:
     """Read state.json; raises KeyError, TypeError or ValueError for anything else."""
     _check_format(value)
-    return State(_applied_from_json(value["current"]), _applied_from_json(value["previous"]))
+    return State(
+        _applied_from_json(value["current"]),
+        _applied_from_json(value["previous"]),
+        _applied_from_json(value["confirmed"]),
+        tuple(Attachment(str(it["interface"]), Hook(it["hook"])) for it in value["attached"]),
+    )
 
 
 def note_to_json(note: GenerationNote) -> Json:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """What a rollback did: generations and revisions (None: unknown or outside git) before and now."""
+    """What a rollback did: generations and revisions (None: unknown or outside git) before and now.
+
+    Generation 0 is no policy: an unconfirmed first apply was taken back.
+    """
 
     before: int
     before_revision: Revision | None
@@ -33,7 +36,7 @@ class RollbackResult:
 
 
 def roll_back(host: Host, operator: Operator) -> RollbackResult:
-    """Put the previous generation in force again.
+    """Put the previous generation in force again; of a first apply that waits to be confirmed: no policy.
 
     Raises:
         LockHeldError: somebody else is changing this instance.
@@ -59,7 +62,7 @@ def roll_back(host: Host, operator: Operator) -> RollbackResult:
             round((time.monotonic() - began) * 1000),
             tuple(warnings),
         )
-        _record(host, operator, result, target.configs[target.live].digest)
+        _record(host, operator, result, target)
     return result
 
 
@@ -71,6 +74,8 @@ def check_way_back(observed: Observed) -> None:
             advice="microseg apply",
         )
     other = observed.configs[observed.standby]
+    if observed.confirm_left_s and not other.generation:
+        return
     if not is_complete(other):
         raise GuardError(
             f"there is nothing to go back to: generation {observed.generation} is in force, "
@@ -108,10 +113,12 @@ def _switch(host: Host, observed: Observed, root: Root) -> None:
         raise ApplyError("flip", error, stands, leftovers, error.advice or "microseg status") from error
 
 
-def _record(host: Host, operator: Operator, result: RollbackResult, digest: bytes) -> None:
+def _record(host: Host, operator: Operator, result: RollbackResult, target: Observed) -> None:
     """Write down what is in force now. The switch stands even if that fails: it is what was asked for."""
-    now = host.now()
-    current = Applied(result.generation, digest, result.revision, now, operator.who, Operation.ROLLBACK)
+    now, digest = host.now(), target.configs[target.live].digest if target.generation else b""
+    current = None
+    if target.generation:
+        current = Applied(result.generation, digest, result.revision, now, operator.who, Operation.ROLLBACK)
     entry = HistoryEntry(
         now,
         operator.who,
@@ -124,10 +131,18 @@ def _record(host: Host, operator: Operator, result: RollbackResult, digest: byte
         f"from generation {result.before}, {describe(result.before_revision)}",
     )
     try:
-        host.store.write_state(State(current, None))
+        attached = host.store.read_state().attached
+        host.store.write_state(State(current, None, confirmed=current, attached=attached))
         host.store.append_history(entry)
     except OSError as error:
         raise ReconcileError(
-            f"generation {result.generation} is in force again, but that could not be recorded: {error}",
+            f"the rollback is done ({in_force(result.generation)}), but could not be recorded: {error}",
             advice="make room or repair the state directory; microseg status shows what the kernel holds",
         ) from error
+
+
+def in_force(generation: int) -> str:
+    """Return what is in force, for a sentence."""
+    return (
+        f"generation {generation} is in force" if generation else "no policy is in force: everything passes"
+    )

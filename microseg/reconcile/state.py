@@ -3,9 +3,10 @@
 It helps people and never decides: the kernel is the truth. A file that can't be read is set aside by the
 next writer and treated as absent by everybody.
 
-    state.json              current and previous generation
+    state.json              current, previous and confirmed generation
     history.jsonl           one line for each change or attempt
     generations/N.json      revision, digest and names of generation N, written before it comes into force
+    generations/N.image.gz  its entries, as long as a rollback or a restart may need them
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from microseg.reconcile import durable, records
+from microseg.reconcile import durable, image_file, records
 from microseg.reconcile.errors import StateFileError
 from microseg.reconcile.records import GenerationNote, HistoryEntry, State
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from microseg.abi import SlotContents
+
     Value = TypeVar("Value")
 
 KEPT_GENERATIONS = 32
 """Files of generations that are kept; older events can't be attributed any more."""
+
+_IMAGE_SUFFIX = ".image.gz"
 
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 """What strict reading raises for content that isn't ours; undecodable text and JSON are ValueErrors."""
@@ -89,6 +94,43 @@ class StateStore:
     def remove_note(self, generation: int) -> None:
         """Forget a generation that never came into force. Raises OSError."""
         self._note_path(generation).unlink(missing_ok=True)
+        self._image_path(generation).unlink(missing_ok=True)
+
+    def write_image(self, generation: int, contents: SlotContents) -> None:
+        """Record the entries of a generation. Raises OSError."""
+        durable.write(self._image_path(generation), image_file.to_bytes(contents))
+
+    def has_image(self, generation: int) -> bool:
+        """Say whether the entries of a generation are recorded."""
+        return self._image_path(generation).exists()
+
+    def read_image(self, generation: int, digest: bytes) -> SlotContents:
+        """Return the entries of a generation, which have this digest.
+
+        Raises:
+            StateFileError: the file is missing, broken, or not of that digest.
+            OSError: it can't be read.
+
+        """
+        path = self._image_path(generation)
+        try:
+            contents = image_file.from_bytes(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StateFileError(f"{path} is missing") from error
+        except _UNREADABLE as error:
+            raise StateFileError(f"{path} can't be used: {error}") from error
+        if contents.config.digest != digest:
+            raise StateFileError(f"{path} holds another policy than was recorded")
+        return contents
+
+    def set_image_aside(self, generation: int) -> str:
+        """Rename the file of a generation's entries and return its new name, if any. Raises OSError."""
+        path = self._image_path(generation)
+        if not path.exists():
+            return ""
+        aside = _free_name(path)
+        path.rename(aside)
+        return aside.name
 
     def append_history(self, entry: HistoryEntry) -> None:
         """Add a line to the history. Raises OSError."""
@@ -114,10 +156,15 @@ class StateStore:
             return [f"{error.message}; it was set aside as {aside.name}, the kernel's own state counts"]
         return []
 
-    def prune(self) -> None:
-        """Remove the files of old generations. Raises OSError."""
+    def prune(self, state: State) -> None:
+        """Remove the files of old generations, and entries the state doesn't name. Raises OSError."""
         for number in sorted(self._numbers())[:-KEPT_GENERATIONS]:
             self._note_path(number).unlink(missing_ok=True)
+        named = [it for it in (state.current, state.previous, state.confirmed) if it]
+        kept = {self._image_path(applied.generation) for applied in named}
+        for path in self._generations.glob(f"*{_IMAGE_SUFFIX}"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
     def _numbers(self) -> list[int]:
         if not self._generations.is_dir():
@@ -126,6 +173,9 @@ class StateStore:
 
     def _note_path(self, generation: int) -> Path:
         return self._generations / f"{generation}.json"
+
+    def _image_path(self, generation: int) -> Path:
+        return self._generations / f"{generation}{_IMAGE_SUFFIX}"
 
 
 def _read(path: Path, decode: Callable[[records.Json], Value]) -> Value | None:

@@ -10,13 +10,16 @@ from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
 from microseg.reconcile.plan import plan
-from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Operation, Outcome, State
+from microseg.reconcile.records import Applied, GenerationNote, HistoryEntry, Outcome, State
 
 if TYPE_CHECKING:
     from microseg.reconcile.dataplane import DataPlane
     from microseg.reconcile.desired import Desired
-    from microseg.reconcile.plan import Plan
     from microseg.reconcile.transaction import Transaction
+
+
+CLOCK_STEP_S = 1
+"""The clock of the deadline counts whole seconds: nobody gets less time than was asked for."""
 
 
 def lock(tx: Transaction) -> None:
@@ -52,6 +55,7 @@ def compile_policy(tx: Transaction) -> None:
 def guard(tx: Transaction) -> None:
     """Refuse what must not be done; the last step that touches nothing."""
     guards.check_confirm(tx.observed)
+    guards.check_return(tx.observed, tx.request.confirm_within_s)
     guards.check_interfaces(tx.observed, tx.wanted())
     guards.check_capacity(tx.desired.contents, tx.capacities())
     guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
@@ -108,6 +112,7 @@ def probe(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
+    tx.host.store.write_image(tx.generation, tx.desired.contents)
     tx.host.store.write_note(_note(tx))
 
 
@@ -143,9 +148,11 @@ def detach(tx: Transaction) -> None:
 
 
 def flip(tx: Transaction) -> None:
-    """Switch to the new generation with one store (I1)."""
+    """Switch to the new generation with one store (I1), which also says until when it is to be confirmed."""
+    plane, within_s = tx.host.plane, tx.request.confirm_within_s
+    deadline_s = plane.boot_time_s() + within_s + CLOCK_STEP_S if within_s else 0
     tx.flipped = True
-    tx.host.plane.write_root(Root(tx.generation))
+    plane.write_root(Root(tx.generation, deadline_s))
 
 
 def flip_back(tx: Transaction) -> None:
@@ -161,17 +168,16 @@ def wait(tx: Transaction) -> None:
 
 def record(tx: Transaction) -> None:
     """Write down what is in force now, and that it was done."""
-    store, known = tx.host.store, tx.known
-    if tx.plan.is_empty and _is_recorded(tx):
+    store, state = tx.host.store, _state(tx)
+    if tx.plan.is_empty and _is_recorded(tx, state):
         return
-    if tx.plan.replaces_policy:
-        store.write_state(State(_applied(tx), known.applied))
-    else:
+    if not tx.plan.replaces_policy:
+        store.write_image(tx.generation, tx.desired.contents)
         store.write_note(_note(tx))
-        store.write_state(State(_applied(tx), known.state.previous))
+    store.write_state(state)
     outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE
-    store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx.plan)))
-    store.prune()
+    store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx)))
+    store.prune(state)
 
 
 def history_entry(
@@ -181,7 +187,7 @@ def history_entry(
     return HistoryEntry(
         at=tx.host.now(),
         who=tx.request.operator.who,
-        operation=Operation.APPLY,
+        operation=tx.request.operation,
         outcome=outcome,
         generation=generation,
         revision=desired.revision if desired else None,
@@ -199,12 +205,26 @@ def _has_maps(plane: DataPlane) -> bool:
     return True
 
 
-def _is_recorded(tx: Transaction) -> bool:
+def _state(tx: Transaction) -> State:
+    """Return what is in force now. What waits to be confirmed is not what a restart brings back."""
+    before, applied = tx.known.state, _applied(tx)
+    replaced = tx.plan.replaces_policy
+    return State(
+        current=applied,
+        previous=tx.known.applied if replaced else before.previous,
+        confirmed=before.confirmed if replaced and tx.request.confirm_within_s else applied,
+        attached=before.attached_with(tx.host.plane.attachments()),
+    )
+
+
+def _is_recorded(tx: Transaction, state: State) -> bool:
     """Say whether what is recorded of the generation in force is what would be recorded now."""
     known, desired = tx.known, tx.desired
     return (
         known.applied is not None
-        and known.applied == known.state.current
+        and known.applied == known.state.current == known.state.confirmed
+        and known.state.attached == state.attached
+        and tx.host.store.has_image(tx.generation)
         and known.note is not None
         and (known.note.revision, known.note.names) == (desired.revision, desired.names)
     )
@@ -225,12 +245,13 @@ def _applied(tx: Transaction) -> Applied:
         desired.revision,
         tx.host.now(),
         tx.request.operator.who,
-        Operation.APPLY,
+        tx.request.operation,
     )
 
 
-def _detail(plan: Plan) -> str:
+def _detail(tx: Transaction) -> str:
     """Return what was done, in one line."""
+    plan = tx.plan
     totals = [sum(column) for column in zip(*plan.counts().values(), strict=True)]
     parts = [f"entries: {totals[0]} created, {totals[1]} updated, {totals[2]} deleted"]
     if plan.default and plan.default.before:
@@ -239,4 +260,6 @@ def _detail(plan: Plan) -> str:
         parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))
     if plan.settings:
         parts.append("set " + ", ".join(f"{one.name} = {one.after}" for one in plan.settings))
+    if plan.replaces_policy and tx.request.confirm_within_s:
+        parts.append(f"to be confirmed within {tx.request.confirm_within_s} s")
     return "nothing changed in the kernel" if plan.is_empty else "; ".join(parts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from microseg.reconcile.dataplane import Attachment, Sizing
 from microseg.reconcile.lock import Lock
+from microseg.reconcile.records import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,11 +68,14 @@ class Request:
         operator: who asks.
         interfaces: where to attach, besides where the program is attached already.
         hook: how; None: as the kernel prefers.
+        attachments: where else, and how.
         sizing: capacities of maps that have to be made.
         allow_failing_tests: apply although the policy's own tests fail.
         debug_program: a program that has to be loaded traces each packet.
         adopt_s: for how long after attaching connections in progress are adopted.
         settings: of the program; None: as they are.
+        operation: what it is called in the records.
+        confirm_within_s: the old policy comes back by itself after so many seconds; 0: never.
 
     """
 
@@ -79,11 +83,14 @@ class Request:
     operator: Operator
     interfaces: tuple[str, ...] = ()
     hook: Hook | None = None
+    attachments: tuple[Attachment, ...] = ()
     sizing: Sizing = field(default_factory=Sizing)
     allow_failing_tests: bool = False
     adopt_s: float = 0.0
     debug_program: bool = False
     settings: Settings | None = None
+    operation: Operation = Operation.APPLY
+    confirm_within_s: int = 0
 
 
 @dataclass(slots=True)
@@ -120,7 +127,9 @@ class Transaction:
 
     def wanted(self) -> tuple[Attachment, ...]:
         """Return where the program is to be attached."""
-        return wanted_attachments(self.host.plane, self.observed, self.request.interfaces, self.request.hook)
+        asked = self.request
+        named = wanted_attachments(self.host.plane, self.observed, asked.interfaces, asked.hook)
+        return (*named, *asked.attachments)
 
     def duration_ms(self) -> int:
         """Return the time since the beginning."""
@@ -149,6 +158,7 @@ class Result:
         generation: in force now.
         staged: entries written to or deleted from the standby slot.
         can_roll_back: the slot that was live is whole and can be gone back to.
+        confirm_within_s: seconds to confirm it in, or what was before comes back; 0: nothing to confirm.
         duration_ms: in all.
         warnings: about the environment, for people.
 
@@ -160,5 +170,6 @@ class Result:
     generation: int
     staged: int
     can_roll_back: bool
+    confirm_within_s: int
     duration_ms: int
     warnings: tuple[str, ...]

@@ -1,10 +1,13 @@
-"""The command line over a kernel in memory."""
+"""The command line over a kernel in memory, and over a real one."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli.machine import Machine, network
 from cli.terminal_session import Session
 from reconcile.fake import FakeDataPlane
 
@@ -22,3 +25,19 @@ def session(tmp_path: Path, plane: FakeDataPlane, monkeypatch: pytest.MonkeyPatc
     for name in ("POLICY_DIR", "STATE_DIR", "RUN_DIR", "PIN_DIR", "INTERFACES", "HOOK", "CONFIG"):
         monkeypatch.delenv(f"MICROSEG_{name}", raising=False)
     return Session(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A BPF file system."""
+    folder = tmp_path_factory.mktemp("bpffs")
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, pins: Path) -> Iterator[Machine]:
+    """An instance whose commands are processes on a real kernel."""
+    with network(tmp_path, pins) as made:
+        yield made

@@ -288,7 +288,9 @@ def test_status_of_an_unconfirmed_and_of_a_reverted_apply(session: Session, plan
     session.write(ONE_MORE)
     session.expect(0, "apply")
     plane.root = Root(2, plane.boot_s + 30)
-    assert "confirm   within 30 s, or it goes back" in session.expect(0, "status")
+    assert "confirm   within 30 s (microseg confirm), or generation 1 comes back by itself" in session.expect(
+        0, "status"
+    )
     plane.boot_s += 30
     result = session.type("status")
     assert "Generation 1 is in force." in result.stdout

@@ -6,15 +6,14 @@ import json
 
 import jsonschema
 import pytest
+from cli.machine import Machine
 from cli.terminal_session import SHOP
-from cli.test_apply_kernel import Machine, machine, pins
 from tree import ROOT
 
 from microseg.abi import PolicyMap, decode_policy_value
 from microseg.kernel.dataplane import PinnedDataPlane
 
 pytestmark = pytest.mark.kernel
-__all__ = ["machine", "pins"]
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "microseg-trace-1.schema.json").read_text())
 ALLOWED = "10.1.1.1 -> 10.1.3.10 : tcp/5432"

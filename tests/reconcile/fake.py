@@ -79,9 +79,9 @@ class FakeDataPlane:
         self.adopting_until = 0
         self.settings = Settings()
         self.counts: dict[int, RuleCount] = {}
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self.loaded = self.debug = False
         self.has_maps = False
         self.sizing = Sizing()
@@ -137,11 +137,15 @@ class FakeDataPlane:
 
     @counted
     def unload(self) -> None:
-        self._forget()
+        self.forget()
 
     @counted
     def attachments(self) -> tuple[Attachment, ...]:
         return tuple(Attachment(name, hook) for name, hook in sorted(self.attached.items()))
+
+    @counted
+    def has_interface(self, name: str) -> bool:
+        return name in self.interfaces
 
     @counted
     def attach(self, wanted: Sequence[Attachment]) -> None:

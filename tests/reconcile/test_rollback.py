@@ -124,6 +124,8 @@ def test_a_rollback_that_cannot_be_recorded_stands_and_says_so(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("microseg.reconcile.durable.write", full)
-    with pytest.raises(ReconcileError, match=r"generation 1 is in force again.*No space left"):
+    with pytest.raises(
+        ReconcileError, match=r"generation 1 is in force.*could not be recorded.*No space left"
+    ):
         roll_back(host, OPERATOR)
     assert plane.root == Root(1)

@@ -146,7 +146,7 @@ def test_a_line_cut_short_by_a_crash_costs_only_itself(store: StateStore) -> Non
 def test_old_generations_are_forgotten_and_numbers_are_not(store: StateStore) -> None:
     for number in range(1, KEPT_GENERATIONS + 6):
         store.write_note(GenerationNote(number, b"", None, AT, Names()))
-    store.prune()
+    store.prune(State())
 
     assert store.read_note(5) is None
     assert store.read_note(6) is not None
