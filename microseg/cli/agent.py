@@ -21,6 +21,7 @@ from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import FileSource, Watched, open_source
 from microseg.gitops.trying import Compile, Tryer
 from microseg.gitops.watching import Watcher, has_events
+from microseg.reconcile.confirm import confirm
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.transaction import Request
 
@@ -115,7 +116,7 @@ def _surroundings(  # noqa: PLR0917  a list of what is needed
         observer=observer,
         rewatch=rewatch,
         probe=lambda: failing(settings.agent.probes),
-        confirm=lambda host: roll_back(host, who),
+        confirm=lambda host: confirm(host, who),
         go_back=lambda host: roll_back(host, who),
     )
 
@@ -128,10 +129,11 @@ def _request(
         who,
         settings.interfaces,
         settings.hook,
-        settings.sizing,
+        sizing=settings.sizing,
         adopt_s=settings.adopt_s,
         debug_program=settings.debug_program,
         settings=settings.data_plane,
+        confirm_within_s=round(settings.agent.confirm_within_s),
     )
 
 

@@ -27,7 +27,8 @@ def command(settings: Settings, output_format: str) -> ExitCode:
     force is left alone. Exits with 4 when an interface it was attached to doesn't exist.
     """
     with progress.of_steps() as announce:
-        how = Restoration(instance.operator(settings), settings.sizing, settings.adopt_s, announce)
+        who = instance.operator(settings)
+        how = Restoration(who, settings.sizing, settings.adopt_s, settings.data_plane, announce)
         result = restore(instance.open_host(settings), how)
     if output_format == "json":
         terminal.dump(

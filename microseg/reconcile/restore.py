@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from microseg.abi import SlotContents
+    from microseg.abi_settings import Settings
     from microseg.reconcile.dataplane import Attachment, Sizing
     from microseg.reconcile.records import Applied
     from microseg.reconcile.transaction import Host, Operator, Transaction
@@ -55,6 +56,7 @@ class Restoration:
         operator: who asks.
         sizing: capacities of maps that have to be made; they are made large enough.
         adopt_s: for how long after attaching connections in progress are adopted.
+        settings: of the program; None: as it makes them.
         announce: is told each step as it begins.
 
     """
@@ -62,6 +64,7 @@ class Restoration:
     operator: Operator
     sizing: Sizing
     adopt_s: float
+    settings: Settings | None
     announce: Callable[[StepName], None]
 
 
@@ -101,6 +104,7 @@ def restore(host: Host, how: Restoration) -> RestoreResult:
         attachments=wanted,
         sizing=_large_enough(how.sizing, contents),
         adopt_s=how.adopt_s,
+        settings=how.settings,
         operation=Operation.RESTORE,
     )
     result = apply(host, request, SEQUENCE, how.announce)

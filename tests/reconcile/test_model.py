@@ -86,7 +86,7 @@ class Reconciliation(RuleBasedStateMachine):
     def restart(self) -> None:
         self.plane.forget()
         self.plane.boot_s = 5
-        restore(self.host, Restoration(OPERATOR, Sizing(), 0, lambda _: None))
+        restore(self.host, Restoration(OPERATOR, Sizing(), 0, None, lambda _: None))
         self.live, self.back, self.waits = self.confirmed, None, False
 
     @precondition(lambda self: not self.waits)

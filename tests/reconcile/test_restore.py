@@ -43,7 +43,7 @@ def restart(host: Host) -> FakeDataPlane:
 
 
 def restored(host: Host, sizing: Sizing | None = None) -> RestoreResult:
-    return restore(host, Restoration(OPERATOR, sizing or Sizing(), 0, lambda _: None))
+    return restore(host, Restoration(OPERATOR, sizing or Sizing(), 0, None, lambda _: None))
 
 
 def image_of(host: Host, generation: int) -> Path:
