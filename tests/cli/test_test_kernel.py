@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli.terminal_session import FAILING, Session
-from cli.test_apply_kernel import pinned, pins
+from cli.test_apply_kernel import pinned
 
 from microseg.abi import PolicyMap, encode
 from microseg.analysis.examine import examine
@@ -20,7 +20,6 @@ from microseg.reconcile import rehearsal
 from microseg.source import DirectoryTree
 
 pytestmark = pytest.mark.kernel
-__all__ = ["pins"]
 
 
 @pytest.fixture
