@@ -74,8 +74,12 @@ class AddressNames:
         names = self.name(_only(src, families)), self.name(_only(dst, families))
         if any(names):
             return names[0] or mine.text, names[1] or theirs.text
-        text = mine.text if _NAME.fullmatch(mine.text) else f"({mine.text})"
-        return f"{text} & {_WHOLE[families[0]]}", theirs.text
+        return f"{_operand(mine.text)} & {_WHOLE[families[0]]}", theirs.text
+
+    def cost(self, src: AddressSet, dst: AddressSet) -> int:
+        """Return what it costs a reader to take in both ends of a product; the lower, the better."""
+        families = tuple(family for family in Family if src.family(family) and dst.family(family))
+        return self._in_words(src, families).cost + self._in_words(dst, families).cost
 
     def name(self, addresses: AddressSet, families: Families = _BOTH) -> str | None:
         """Return the name of a set of which only the addresses of some families (at least one) matter."""
@@ -122,12 +126,29 @@ class AddressNames:
         found: list[Words] = []
         for _, name in around[:_AROUND]:
             cost, text, _ = self._united(_only(self._known[name], families) - wanted, families)
-            without = f"({text})" if " | " in text else text
-            found.append(Words(cost + 1, f"{name} - {without}", self._reaches_beyond([name], families)))
+            words = f"{name} - {_operand(text)}"
+            found.append(Words(cost + 1, words, self._reaches_beyond([name], families)))
         return found
 
     def _reaches_beyond(self, names: Iterable[str], families: Families) -> bool:
         return any(_only(self._known[name], families) != self._known[name] for name in names)
+
+
+def _operand(text: str) -> str:
+    """Return a text as one side of an operator: in parentheses, unless it is one word or has them already."""
+    if " " not in text or _is_enclosed(text):
+        return text
+    return f"({text})"
+
+
+def _is_enclosed(text: str) -> bool:
+    """Say whether the first parenthesis of a text closes at its end."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return at > 0 and at == len(text) - 1
+    return False
 
 
 def _in_order(named: Iterable[NamedSet]) -> list[NamedSet]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from microseg.analysis.classes import union
 from microseg.analysis.space import AXES, meet, with_side
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ _PATIENCE = 4096
 def volume(box: Box) -> int:
     """Return how many cells a box has."""
     return prod(side.bit_count() for side in box)
+
+
+def hull(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box around some of one family."""
+    src, dst, target, source_port = (union(box[axis] for box in boxes) for axis in AXES)
+    return src, dst, target, source_port
 
 
 def minus(box: Box, other: Box) -> Iterator[Box]:

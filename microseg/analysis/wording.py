@@ -32,6 +32,9 @@ _PARTNERS = 64
 _FEW = 64
 """More exceptions than this aren't looked into: they stand there as the rules have them."""
 
+_FEW_PRODUCTS = 2
+"""So many products are told one by one, whatever else could be said."""
+
 TOTAL_LIMIT = 256
 """More boxes than this are made fewer cut by cut only: together it would take long."""
 
@@ -106,12 +109,51 @@ class Wording:
                 excepting.append(self._excepting(number, cut))
             else:
                 pieces += [(box, number) for box in boxes]
-        space = self._stack.space
-        spelled_out = [
-            Part(product, (), space.packet(min(lowest_cell(box) for box, _ in mine)), _numbers(mine))
-            for product, mine in self._merged(self._fewest(pieces))
-        ]
-        return [*spelled_out, *excepting]
+        spelled_out = [self._part(product, (), mine) for product, mine in self._merged(self._fewest(pieces))]
+        around = self._around(pieces, spelled_out)
+        return [*(around or spelled_out), *excepting]
+
+    def _part(self, product: Product, exceptions: Iterable[Product], pieces: Sequence[_Piece]) -> Part:
+        witness = self._stack.space.packet(min(lowest_cell(box) for box, _ in pieces))
+        return Part(product, tuple(exceptions), witness, _numbers(pieces))
+
+    def _around(self, pieces: Sequence[tuple[Box, int]], plain: Sequence[Part]) -> list[Part]:
+        """Return what is around disjoint boxes with its exceptions, if that is easier to read than parts.
+
+        Most of all there is, is told by what it isn't: `any -> any` except what is allowed.
+        """
+        if len(plain) <= _FEW_PRODUCTS or len(pieces) > TOTAL_LIMIT:
+            return []
+        hulls: list[_Piece] = []
+        holes: list[_Piece] = []
+        for mine in self._by_family(pieces):
+            hull = products.hull([box for box, _ in mine])
+            rest = products.remainder(hull, [box for box, _ in mine], CUT_LIMIT)
+            if rest is None:
+                return []
+            hulls.append((hull, tuple(number for _, number in mine)))
+            holes += [(box, ()) for box in products.fewest(self._stack.space, rest)]
+        merged = self._merged(hulls)
+        exceptions = [product for product, _ in self._merged(holes)]
+        product, _ = merged[0]
+        if len(merged) > 1 or self._cost(product, *exceptions) >= self._cost(
+            *(part.product for part in plain)
+        ):
+            return []
+        return [self._part(product, exceptions, [(box, (number,)) for box, number in pieces])]
+
+    def _cost(self, *told: Product) -> int:
+        """Return what it costs a reader to take in some products."""
+        sides = (self._addresses.cost(each.region.src, each.region.dst) for each in told)
+        return sum(sides) + sum(self._services.words(each.region.service).cost for each in told)
+
+    def _by_family(self, pieces: Iterable[tuple[Box, int]]) -> list[list[tuple[Box, int]]]:
+        """Return boxes by the family of their addresses."""
+        v4 = self._stack.space.src.everything(Family.IPV4)
+        found: tuple[list[tuple[Box, int]], list[tuple[Box, int]]] = [], []
+        for piece in pieces:
+            found[not piece[0][0] & v4].append(piece)
+        return [mine for mine in found if mine]
 
     def _fewest(self, pieces: Sequence[tuple[Box, int]]) -> list[_Piece]:
         """Return few boxes for disjoint ones, each with the places of its cuts."""
@@ -167,12 +209,12 @@ class Wording:
         return [(self._product(region), mine) for region, mine in found]
 
     def _of_both_families(self, region: Region, other: Region) -> Region | None:
-        """Return regions of one family each, with one service, as one, if that has a name at each end."""
+        """Return regions of one family each, with one service, as one, if that is easier to read."""
         if any(region.src.family(family) and other.src.family(family) for family in Family):
             return None
         src, dst = region.src | other.src, region.dst | other.dst
-        both_named = self._addresses.name(src) and self._addresses.name(dst)
-        return Region(src, dst, region.service) if both_named else None
+        apart = sum(self._addresses.cost(each.src, each.dst) for each in (region, other))
+        return Region(src, dst, region.service) if self._addresses.cost(src, dst) < apart else None
 
     def _product(self, region: Region) -> Product:
         src, dst = self._addresses.pair(region.src, region.dst)

@@ -112,6 +112,14 @@ def output_format_with(*more: str) -> Decorator:
     )
 
 
+def comparing(function: Function) -> Function:
+    """Add --entries and --detailed-exitcode."""
+    entries = click.option("--entries", is_flag=True, help="Show every map entry too.")
+    detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+    decorated: Function = entries(detailed(function))
+    return decorated
+
+
 def audit(function: Function) -> Function:
     """Add --audit."""
     return click.option(

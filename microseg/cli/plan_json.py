@@ -12,15 +12,11 @@ if TYPE_CHECKING:
     from microseg.reconcile.plan import Change, Plan
     from microseg.reconcile.records import Attribution
 
-FORMAT = 1
-"""Version of this object; grows when a field changes its meaning."""
 
-
-def plan_object(plan: Plan) -> dict[str, Any]:
+def plan_object(plan: Plan, *, entries: bool = True) -> dict[str, Any]:
     """Return a plan for JSON. Keys and values of entries are hexadecimal, as the kernel's bytes."""
     created, updated, deleted = totals(plan)
     return {
-        "format": FORMAT,
         "empty": plan.is_empty,
         "generation": plan.generation,
         "revision": revision_to_json(plan.revision),
@@ -37,7 +33,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
             | rule_object(change.rule_id, change.rule)
             for change in rule_changes(plan)
         ],
-        "entries": [_entry_object(change, plan) for change in plan.changes],
+        "entries": [_entry_object(change, plan) for change in plan.changes] if entries else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""A plan for people: rules first, then how many map entries, and on request every entry."""
+"""A plan's map entries for people: in a few words, and on request every rule and every entry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from microseg.cli import terminal
 from microseg.cli.entry_text import TITLES, describe, policy_value
 from microseg.cli.terminal import Align
 from microseg.reconcile.plan import Kind
-from microseg.reconcile.revision import describe as describe_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +45,8 @@ class RuleChange:
         return self.rule.text if self.rule else f"rule #{self.rule_id:08x}, of which nothing is recorded"
 
 
-def show(plan: Plan, *, entries: bool) -> None:
-    """Print what is in a plan that isn't empty."""
+def show_outline(plan: Plan) -> None:
+    """Print what a plan does besides changing rules."""
     terminal.pairs(
         [
             ("load", "the program is compiled, verified and loaded, the maps are made" if plan.load else ""),
@@ -56,10 +55,13 @@ def show(plan: Plan, *, entries: bool) -> None:
             ("settings", ", ".join(f"{it.name} = {it.after} (was {it.before})" for it in plan.settings)),
         ]
     )
+
+
+def show_entries(plan: Plan) -> None:
+    """Print the rules whose entries change, how many entries that are, and each of them."""
     _show_rules(rule_changes(plan))
     _show_counts(plan)
-    if entries:
-        _show_entries(plan.changes, plan)
+    _show_entries(plan.changes, plan)
 
 
 def rule_changes(plan: Plan) -> list[RuleChange]:
@@ -160,8 +162,3 @@ def _show_entries(changes: Iterable[Change], plan: Plan) -> None:
         line = f"  {change.kind.value} {TITLES[change.map]}: {describe(change, plan)}"
         rule = plan.rule_of(change)
         terminal.say(line + (f"  ({rule.place})" if rule and rule.place else ""), fg=COLORS[change.kind])
-
-
-def headline(plan: Plan, before: str) -> str:
-    """Return what the plan leads from and to."""
-    return f"Plan: from {before} to {describe_revision(plan.revision)}"

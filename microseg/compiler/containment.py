@@ -15,12 +15,13 @@ from microseg.policy import ranges
 from microseg.policy.services import ALL_PORTS, HIGHEST_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     from microseg.policy.ranges import Range, Ranges
     from microseg.policy.services import ServiceSet
 
     Member = TypeVar("Member", bound=Hashable)
+    Value = TypeVar("Value")
 
 TARGET_BITS = 24
 """Width of protocol << 16 | port."""
@@ -52,6 +53,27 @@ def of_ranges(sets: Iterable[tuple[int, Ranges]], bits: int) -> dict[Prefix, tup
         for number, prefix_bits in ranges.prefixes(numbers, bits):
             blocks[Prefix(number, prefix_bits)].add(set_id)
     return {block: tuple(sorted(ids)) for block, ids in inherit(blocks, bits).items()}
+
+
+def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Value]]:
+    """Yield disjoint ranges, ascending, each with the value of the longest prefix around it."""
+    around: list[tuple[int, Value]] = []
+    at = 0
+    for block in sorted(table):
+        while around and around[-1][0] < block.number:
+            last, value = around.pop()
+            if at <= last:
+                yield (at, last), value
+            at = max(at, last + 1)
+        if around and at < block.number:
+            yield (at, block.number - 1), around[-1][1]
+        at = block.number
+        around.append((block.number + (1 << bits - block.bits) - 1, table[block]))
+    while around:
+        last, value = around.pop()
+        if at <= last:
+            yield (at, last), value
+        at = max(at, last + 1)
 
 
 ServiceBlocks = dict[Prefix, tuple[ServiceElement, ...]]

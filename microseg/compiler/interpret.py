@@ -51,9 +51,13 @@ class Search:
 
 def search(image: Image, packet: Packet) -> Search:
     """Judge the first packet of a connection by the image."""
-    src_sets = _sets(image, packet.src)
-    dst_sets = _sets(image, packet.dst)
-    services = _services(image, packet)
+    return probe(image, _sets(image, packet.src), _sets(image, packet.dst), services_of(image, packet))
+
+
+def probe(
+    image: Image, src_sets: tuple[int, ...], dst_sets: tuple[int, ...], services: tuple[int, ...]
+) -> Search:
+    """Judge packets whose source, destination and service are in these sets and services."""
     best: tuple[PolicyKey, PolicyEntry] | None = None
     probes = 0
     for src in src_sets:
@@ -91,7 +95,8 @@ def _sets(image: Image, address: IPAddress) -> tuple[int, ...]:
     return longest_match(table, int(address), family.bits) or ()
 
 
-def _services(image: Image, packet: Packet) -> tuple[int, ...]:
+def services_of(image: Image, packet: Packet) -> tuple[int, ...]:
+    """Return the ids of the services that contain a packet."""
     target = packet.protocol << 16 | packet.port
     source = packet.protocol << 16 | packet.source_port
     by_destination = longest_match(image.destination_services, target, TARGET_BITS) or ()

@@ -72,7 +72,7 @@ class Names:
     """What the numbers in the kernel's maps mean, for people.
 
     Attributes:
-        rules: by rule id; 0 is the default.
+        rules: by rule id, in the order of evaluation; 0 is the default.
         sets: by set id.
         services: by service id.
 
@@ -199,7 +199,7 @@ def note_to_json(note: GenerationNote) -> Json:
         "staged_at": note.staged_at.isoformat(),
         "rules": {
             str(rule_id): {"policy": rule.policy, "text": rule.text, "file": rule.path, "line": rule.line}
-            for rule_id, rule in sorted(note.names.rules.items())
+            for rule_id, rule in note.names.rules.items()
         },
         "sets": {str(set_id): name for set_id, name in sorted(note.names.sets.items())},
         "services": {str(service_id): name for service_id, name in sorted(note.names.services.items())},

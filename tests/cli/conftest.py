@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli.fake_flows import FakeFlows
 from cli.machine import Machine, network
 from cli.terminal_session import Session
 from reconcile.fake import FakeDataPlane
@@ -18,9 +19,17 @@ def plane() -> FakeDataPlane:
 
 
 @pytest.fixture
-def session(tmp_path: Path, plane: FakeDataPlane, monkeypatch: pytest.MonkeyPatch) -> Session:
+def flows() -> FakeFlows:
+    return FakeFlows()
+
+
+@pytest.fixture
+def session(
+    tmp_path: Path, plane: FakeDataPlane, flows: FakeFlows, monkeypatch: pytest.MonkeyPatch
+) -> Session:
     """An instance with a small policy in a folder of its own."""
     monkeypatch.setattr("microseg.cli.instance.open_plane", lambda _: plane)
+    monkeypatch.setattr("microseg.cli.instance.open_flows", lambda _: flows)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     for name in ("POLICY_DIR", "STATE_DIR", "RUN_DIR", "PIN_DIR", "INTERFACES", "HOOK", "CONFIG"):
         monkeypatch.delenv(f"MICROSEG_{name}", raising=False)

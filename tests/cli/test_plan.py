@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+
+import jsonschema
 from cli.terminal_session import BROKEN, COMMENTED, ONE_MORE, SHOP, Session
 from reconcile.fake import FakeDataPlane
+from tree import ROOT
 
 from microseg.reconcile.dataplane import KernelAccessError
 
+SCHEMA = json.loads((ROOT / "docs" / "schemas" / "microseg-plan-1.schema.json").read_text())
 WRITING = {"load", "unload", "attach", "detach", "write_root", "write_config", "write_entries"}
 
 
@@ -13,9 +18,10 @@ def test_a_first_plan_says_what_it_would_load_and_attach(session: Session, plane
 
     assert "Plan: from nothing (no program is loaded, everything passes)" in output
     assert "attach    eth0 (tcx)" in output
-    assert "+ allow web -> db : tcp/5432" in output
-    assert "shop.mseg:4" in output
-    assert "Nothing has been changed." in output
+    assert "Newly denied, allowed so far" in output
+    assert "except  web -> db : tcp/5432" in output
+    assert "shop.mseg:5" in output
+    assert "(--entries shows them). Nothing has been changed. To do it: microseg apply" in output
     assert not WRITING & set(plane.calls)
     assert not (session.folder / "state").exists()
     assert not (session.folder / "run").exists()
@@ -42,8 +48,17 @@ def test_a_change_shows_its_rules_counts_and_entries(session: Session) -> None:
 
     output = session.expect(2, "plan", "--entries", "--detailed-exitcode")
 
-    assert "  + allow web -> db : tcp/9000" in output
-    assert "shop.mseg:5" in output
+    assert (
+        """
+Newly allowed, denied so far
+  + web -> db : tcp/9000
+      so far  deny any -> db : any  shop.mseg:5
+      now     allow web -> db : tcp/9000  shop.mseg:5
+      such as 10.1.1.1 -> 10.1.3.10 : tcp/9000 from 49152
+"""
+        in output
+    )
+    assert "  + allow web -> db : tcp/9000  shop.mseg:5" in output
     assert "+ services: tcp/9000: any, tcp/9000" in output
     assert "+ policy: web -> db : tcp/9000: allow, precedence" in output
 
@@ -52,6 +67,7 @@ def test_a_deleted_rule_is_named_from_the_records(session: Session) -> None:
     session.write(ONE_MORE)
     session.expect(0, "apply", "-i", "eth0")
     session.write(SHOP)
+    assert "so far  allow web -> db : tcp/9000  shop.mseg:5" in session.expect(0, "plan")
     output = session.expect(0, "plan", "--entries")
     assert "- allow web -> db : tcp/9000" in output
     assert "was shop.mseg:5" in output
@@ -61,7 +77,8 @@ def test_a_deleted_rule_is_named_from_the_records(session: Session) -> None:
 def test_other_words_of_the_same_rule(session: Session) -> None:
     session.expect(0, "apply", "-i", "eth0")
     session.write(SHOP.replace("tcp/5432 log", "tcp/5432").replace("default deny log", "default allow"))
-    output = session.expect(0, "plan")
+    output = session.expect(0, "plan", "--entries")
+    assert "No longer logged, allowed as before\n  ~ web -> db : tcp/5432" in output
     assert "default   deny, logged => allow" in output
     assert "~ allow web -> db : tcp/5432" in output
     assert "(no longer logged)" in output
@@ -69,7 +86,8 @@ def test_other_words_of_the_same_rule(session: Session) -> None:
 
 def test_audit_is_a_change_of_verdicts(session: Session) -> None:
     session.expect(0, "apply", "-i", "eth0")
-    output = session.expect(2, "plan", "--audit", "--detailed-exitcode")
+    output = session.expect(2, "plan", "--audit", "--detailed-exitcode", "--entries")
+    assert "Now audited, denied so far" in output
     assert "deny => audit" in output
     assert "default   deny, logged => audit, logged" in output
 
@@ -81,7 +99,9 @@ def test_plan_without_an_interface_says_that_an_apply_would_refuse(session: Sess
 
 
 def test_json_has_everything(session: Session) -> None:
-    made = session.objects("plan", "-i", "eth0")
+    made = session.objects("plan", "-i", "eth0", "--entries")
+    jsonschema.validate(made, SCHEMA)
+    assert session.objects("plan", "-i", "eth0") == made | {"entries": None}
     assert made["load"]
     assert not made["empty"]
     assert made["attach"] == [{"interface": "eth0", "hook": "tcx"}]
@@ -102,7 +122,7 @@ def test_against_a_commit_needs_no_kernel(session: Session, plane: FakeDataPlane
 
     assert f"Plan: from {first[:10]} (the first)" in output
     assert f"to   {first[:10]}+changes (the first)" in output
-    assert "+ allow web -> db : tcp/9000" in output
+    assert "now     allow web -> db : tcp/9000  shop.mseg:5" in output
     assert "microseg apply" not in output
     assert plane.calls == []
 
@@ -115,7 +135,13 @@ def test_one_commit_against_another(session: Session) -> None:
 
     made = session.objects("plan", "--rev", "HEAD", "--against", "HEAD~1")
     assert made["revision"] == {"commit": second, "subject": "the second", "dirty": False}
+    jsonschema.validate(made, SCHEMA)
     assert [rule["text"] for rule in made["rules"]] == ["allow web -> db : tcp/9000"]
+    assert session.objects("diff", "HEAD~1..HEAD") == made
+    (change,) = made["changes"]
+    assert change["packets"]["text"] == "web -> db : tcp/9000"
+    assert change["packets"]["source"] == {"text": "web", "addresses": ["10.1.1.0/24"]}
+    assert change["rules_before"][0]["line"] == 5
     assert "Nothing changes: same entries" in session.expect(0, "plan", "--rev", "HEAD", "--against", "HEAD")
 
 
@@ -149,3 +175,50 @@ def test_without_permission_it_says_what_to_type(session: Session, plane: FakeDa
     result = session.type("plan", "-i", "eth0")
     assert result.exit_code == 4
     assert "run it as root" in result.stderr
+
+
+def test_another_text_of_the_same_meaning_changes_entries_only(session: Session) -> None:
+    session.commit("the first")
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(SHOP.replace("web -> db : tcp/5432", "(web & any4) -> (db | db) : tcp/5432"))
+    output = session.expect(2, "plan", "--detailed-exitcode")
+    assert "No change in meaning: every packet gets what it gets now." in output
+    assert "Map entries: " in output
+    output = session.expect(0, "diff", "HEAD", "--detailed-exitcode")
+    assert "No change in meaning" in output
+    assert "No change in meaning" in session.expect(0, "diff", "HEAD", "--format", "markdown")
+
+
+def test_a_diff_of_commits(session: Session) -> None:
+    first = session.commit("the first")
+    session.write(ONE_MORE)
+    second = session.commit("the second")
+    expected = f"Plan: from {first[:10]} (the first)\n      to   {second[:10]} (the second)\n"
+    for revisions in ("HEAD~1..HEAD", "HEAD~1..", "HEAD~1"):
+        assert session.expect(2, "diff", revisions, "--detailed-exitcode").startswith(expected)
+    assert "Newly denied, allowed so far" in session.expect(0, "diff", "..HEAD~1")
+    assert "same entries" in session.expect(0, "diff", "HEAD", "--detailed-exitcode")
+    session.expect(64, "diff", "HEAD~1...HEAD")
+    session.expect(64, "diff")
+    session.expect(1, "diff", "HEAD..nope")
+
+
+def test_a_comment_on_a_pull_request(session: Session) -> None:
+    first = session.commit("the first")
+    session.write(ONE_MORE.replace("web -> db : tcp/9000", "web | 10.9.9.9 -> db : tcp/9000"))
+    assert (
+        session.expect(0, "diff", "HEAD", "--format", "markdown")
+        == f"""\
+### microseg: from `{first[:10]} (the first)` to `{first[:10]}+changes (the first)`
+
+
+**Newly allowed, denied so far**
+
+| Packets | So far | Now | Such as |
+|---|---|---|---|
+| `(10.9.9.9 \\| web) -> db : tcp/9000` | `deny any -> db : any` `shop.mseg:5` | \
+`allow (10.9.9.9 \\| web) -> db : tcp/9000` `shop.mseg:5` | `10.1.1.1 -> 10.1.3.10 : tcp/9000 from 49152` |
+
+Map entries: 4 to create, 2 to update, 0 to delete.
+"""
+    )
