@@ -25,7 +25,7 @@ SHOWN_PARTS = 8
 def lines(effect: Effect) -> Iterator[str]:
     """Yield the lines, a table for each thing that can become of packets."""
     if not effect.changes:
-        yield f"{NO_CHANGE}."
+        yield from ("", f"{NO_CHANGE}.")
     for heading, changes in grouped(effect.changes):
         yield from ("", f"**{heading}**", "", "| Packets | So far | Now | Such as |", "|---|---|---|---|")
         yield from map(_row, changes[:SHOWN])

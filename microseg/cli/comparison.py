@@ -123,7 +123,7 @@ def _totals(comparison: Comparison, *, entries: bool) -> str:
 def _markdown(comparison: Comparison) -> Iterator[str]:
     plan = comparison.plan
     before, after = (change_markdown.code(each) for each in (comparison.before, describe(plan.revision)))
-    yield from (f"### microseg: from {before} to {after}", "")
+    yield f"### microseg: from {before} to {after}"
     yield from change_markdown.lines(comparison.effect)
     created, updated, deleted = plan_text.totals(plan)
     yield from ("", f"Map entries: {created} to create, {updated} to update, {deleted} to delete.")

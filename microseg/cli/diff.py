@@ -31,9 +31,10 @@ def command(
     entries: bool,
     detailed_exitcode: bool,
 ) -> ExitCode:
-    """Show what the policy of REV2 does to traffic that the policy of REV1 didn't.
+    """Show what the policy of a commit does to traffic that the one of another didn't.
 
-    Exactly, for every packet there is. Without REV2: the files as they are. Needs neither root nor a kernel.
+    Exactly, for every packet there is: REV2 compared with REV1. Without REV2: the files as they are. Needs
+    neither root nor a kernel.
     """
     before, after = _split(revisions)
     with (

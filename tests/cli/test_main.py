@@ -81,7 +81,7 @@ def test_unforeseen_mistakes_keep_their_traceback(session: Session, monkeypatch:
         raise ZeroDivisionError
 
     monkeypatch.setattr("microseg.cli.policy_input.examine", broken)
-    assert isinstance(session.type("lint").exception, ZeroDivisionError)
+    assert isinstance(session.type("test").exception, ZeroDivisionError)
 
 
 def test_the_version(session: Session) -> None:

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from ipaddress import ip_address
 
 import jsonschema
+import pytest
+from cli.fake_flows import FakeFlows
 from cli.terminal_session import BROKEN, COMMENTED, ONE_MORE, SHOP, Session
 from reconcile.fake import FakeDataPlane
 from tree import ROOT
 
+from microseg.abi import PolicyMap, decode_policy_value
+from microseg.abi_session import Session as LiveSession
+from microseg.abi_session import SessionFlag, State
+from microseg.policy.rules import Verdict
 from microseg.reconcile.dataplane import KernelAccessError
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "microseg-plan-1.schema.json").read_text())
@@ -211,7 +219,6 @@ def test_a_comment_on_a_pull_request(session: Session) -> None:
         == f"""\
 ### microseg: from `{first[:10]} (the first)` to `{first[:10]}+changes (the first)`
 
-
 **Newly allowed, denied so far**
 
 | Packets | So far | Now | Such as |
@@ -222,3 +229,83 @@ def test_a_comment_on_a_pull_request(session: Session) -> None:
 Map entries: 4 to create, 2 to update, 0 to delete.
 """
     )
+
+
+def flow(client: str, server: str, port: int, protocol: int = 6) -> LiveSession:
+    return LiveSession(
+        client=(ip_address(client), 40000),
+        server=(ip_address(server), port),
+        protocol=protocol,
+        packets=(1, 1),
+        octets=(60, 60),
+        last_seen=0,
+        idle_limit=1,
+        generation=1,
+        rule=0,
+        created_s=0,
+        ifindex=1,
+        verdict=Verdict.ALLOW,
+        state=State.STEADY,
+        flags=SessionFlag(0),
+    )
+
+
+def test_live_sessions_that_would_be_cut(session: Session, flows: FakeFlows) -> None:
+    session.write(ONE_MORE)
+    session.expect(0, "apply", "-i", "eth0")
+    flows.live = [flow("10.1.1.5", "10.1.3.10", 5432), flow("10.1.1.6", "10.1.3.11", 9000)]
+    assert "Sessions" not in session.expect(0, "plan")
+    session.write(SHOP)
+    assert """
+Sessions: 1 of 2 live sessions would be cut
+  - 10.1.1.6 -> 10.1.3.11 : tcp/9000 from 40000  denied by deny any -> db : any  shop.mseg:5
+""" in session.expect(0, "plan")
+    made = session.objects("plan")
+    jsonschema.validate(made, SCHEMA)
+    assert made["sessions"]["live"] == 2
+    (cut,) = made["sessions"]["cut"]
+    assert (cut["verdict"], cut["opened_by"]["port"], cut["rule_after"]["line"]) == ("deny", 9000, 5)
+    assert "**1 of 2 live sessions would be cut**" in session.expect(0, "plan", "--format", "markdown")
+
+
+def test_sessions_of_pings_and_of_protocols_without_ports(session: Session, flows: FakeFlows) -> None:
+    session.write("policy p { allow any -> any : icmp/echo-request, proto/47 }")
+    session.expect(0, "apply", "-i", "eth0")
+    flows.live = [flow("10.0.0.1", "10.0.0.2", 40000, 1), flow("10.0.0.1", "10.0.0.2", 0, 47)]
+    session.write("policy p { allow any -> any : icmp/echo-request }")
+    (cut,) = session.objects("plan")["sessions"]["cut"]
+    assert cut["opened_by"]["text"] == "10.0.0.1 -> 10.0.0.2 : proto/47"
+
+
+def test_sessions_that_can_not_be_read_are_no_reason_not_to_plan(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    session.write(ONE_MORE)
+
+    def refuse(_: object) -> FakeFlows:
+        raise KernelAccessError("cannot open a map: EPERM")
+
+    monkeypatch.setattr("microseg.cli.instance.open_flows", refuse)
+    result = session.type("plan")
+    assert "Newly allowed" in result.stdout
+    assert "sessions could not be read" in result.stderr
+    assert session.objects("plan")["sessions"] is None
+
+
+def test_a_plan_is_made_from_what_the_kernel_really_holds(session: Session, plane: FakeDataPlane) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    entries = plane.live_maps()[PolicyMap.POLICY]
+    rule = next(key for key, value in entries.items() if decode_policy_value(value)[2] == Verdict.ALLOW)
+    del entries[rule]
+    output = session.expect(2, "plan", "--detailed-exitcode")
+    assert "Newly allowed, denied so far\n  + web -> db : tcp/5432\n      so far  deny any -> db" in output
+
+
+def test_a_plan_without_records_still_knows_what_changes(session: Session) -> None:
+    session.expect(0, "apply", "-i", "eth0")
+    shutil.rmtree(session.folder / "state")
+    session.write(ONE_MORE)
+    result = session.type("plan")
+    assert "nothing is recorded of generation 1" in result.stderr
+    assert "Newly allowed, denied so far\n  + web -> db : tcp/9000" in result.stdout
