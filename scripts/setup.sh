@@ -16,7 +16,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 readonly SYSTEM_PYTHON=/usr/bin/python3 # bcc is importable from the distribution's Python only
 readonly BPFFS=/sys/fs/bpf
 readonly STAMP=.venv/.installed
-readonly PYTHON_PACKAGES=(ca-certificates git python3-venv)
+readonly PYTHON_PACKAGES=(ca-certificates git gnupg openssh-client python3-venv)
 readonly QEMU_PACKAGES=(busybox-static debian-archive-keyring qemu-system-x86 util-linux xz-utils)
 readonly KERNEL_PACKAGES=(bpftool iproute2 iputils-ping kernel-headers python3-bpfcc)
 
