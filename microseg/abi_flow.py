@@ -86,6 +86,11 @@ class Stats:
         return sum(self.outcomes.values())
 
     @property
+    def hit_rate(self) -> float | None:
+        """The share of them that belonged to a session judged under the policy in force; None without any."""
+        return self.outcomes[Outcome.PASS_SESSION] / self.packets if self.packets else None
+
+    @property
     def passed(self) -> int:
         """Packets that went on."""
         return sum(count for outcome, count in self.outcomes.items() if outcome.passes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from microseg.cli import instance, options, terminal
+from microseg.cli import instance, options, status_agent, terminal
 from microseg.cli.durations import words
 from microseg.cli.entry_text import TITLES
 from microseg.cli.exits import Command
@@ -19,6 +19,8 @@ from microseg.reconcile.status import Status, read_status
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from microseg.abi_flow import Stats
+    from microseg.cli.status_agent import AgentStatus
     from microseg.config import Settings
     from microseg.reconcile.observed import Observed
 
@@ -29,13 +31,16 @@ if TYPE_CHECKING:
 def command(settings: Settings, output_format: str) -> None:
     """Show what is in force, where, and since when."""
     status = read_status(instance.open_host(settings))
+    agent = status_agent.read_agent_status(settings)
+    stats = instance.open_flows(settings).stats() if status.observed.loaded else None
     if output_format == "json":
-        terminal.dump(_object(status))
+        following = {"agent": status_agent.as_object(agent) if agent else None}
+        terminal.dump(_object(status) | {"hit_rate": stats.hit_rate if stats else None} | following)
     else:
-        _show(status)
+        _show(status, agent, stats)
 
 
-def _show(status: Status) -> None:
+def _show(status: Status, agent: AgentStatus | None, stats: Stats | None) -> None:
     observed = status.observed
     terminal.say(_headline(status), bold=True)
     applied = status.known.applied
@@ -50,13 +55,15 @@ def _show(status: Status) -> None:
             ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in observed.attachments)),
             ("program", "traces each packet, slowly (debug_program)" if observed.debug_program else ""),
             ("entries", _entries(status)),
+            ("hit rate", _hit_rate(stats)),
             ("confirm", _confirm(observed)),
             ("way back", f"generation {status.way_back}: microseg rollback" if status.way_back else ""),
             ("last", _last(status)),
-            ("next", _next(status)),
+            ("next", _next(status) if agent is None else ""),
+            *(status_agent.rows(agent, observed) if agent else ()),
         ]
     )
-    for problem in _problems(status):
+    for problem in (*_problems(status), *(status_agent.problems(agent) if agent else ())):
         terminal.warn(problem)
 
 
@@ -105,9 +112,23 @@ def _problems(status: Status) -> list[str]:
 
 def _entries(status: Status) -> str:
     capacities = status.observed.capacities
+    pressure = _pressure(status)
     return ", ".join(
         f"{count} of {capacities[name]} {TITLES[name]}" for name, count in status.entries.items() if count
-    )
+    ) + (f"; the fullest map is {pressure:.0%} full" if pressure else "")
+
+
+def _pressure(status: Status) -> float | None:
+    """Return how full the fullest map of the slot in force is, 0 .. 1; None when no policy is in force."""
+    capacities = status.observed.capacities
+    return max((count / capacities[name] for name, count in status.entries.items()), default=None)
+
+
+def _hit_rate(stats: Stats | None) -> str:
+    """Return the share of packets that took one lookup, because they belong to a known connection."""
+    if stats is None or stats.hit_rate is None:
+        return ""
+    return f"{stats.hit_rate:.1%} of {stats.packets} packets belonged to a session"
 
 
 def _last(status: Status) -> str:
@@ -135,6 +156,7 @@ def _object(status: Status) -> dict[str, Any]:
         "attached": [{"interface": it.interface, "hook": it.hook.value} for it in observed.attachments],
         "debug_program": observed.debug_program,
         "entries": {name.value: count for name, count in status.entries.items()},
+        "map_pressure": _pressure(status),
         "capacities": {name.value: count for name, count in observed.capacities.items()},
         "confirm_within_s": observed.confirm_left_s or None,
         "way_back": status.way_back or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +24,7 @@ from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import open_source
 from microseg.gitops.trying import Tryer
 from microseg.reconcile.apply import StepName
+from microseg.reconcile.confirm import confirm
 from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import NoPolicyError
 from microseg.reconcile.revision import Revision
@@ -162,9 +163,7 @@ class World:
         store = RecordStore(self.state_dir, self.run_dir)
         around = Surroundings(
             source=source,
-            tryer=Tryer(
-                source, compile_here, lambda made: Request(made, OPERATOR, ("eth0",))
-            ),
+            tryer=Tryer(source, compile_here, self.request),
             host=self.host, control=self.control, store=store, inbox=self.inbox, observer=self.witness,
             rewatch=lambda: None, probe=lambda: self.failing, confirm=self.confirm,
             go_back=lambda host: roll_back(host, OPERATOR), now=self.clock, spread=lambda: 1.0,
@@ -176,8 +175,12 @@ class World:
     def host(self) -> Iterator[Host]:
         yield Host(self.plane, StateStore(self.state_dir), self.run_dir, self.clock)
 
+    def request(self, compiler: Callable[[Mapping[PolicyMap, int]], Desired]) -> Request:
+        within_s = round(self.settings.confirm_within_s)
+        return Request(compiler, OPERATOR, ("eth0",), confirm_within_s=within_s)
+
     def confirm(self, host: Host) -> None:
-        raise NotImplementedError
+        confirm(host, OPERATOR)
 
     def look(self, *messages: Message) -> None:
         self.agent.turn(frozenset(messages))

@@ -124,7 +124,10 @@ def test_killed_at_random_moments_under_a_stream_of_commits(machine: AgentMachin
         time.sleep(chance.uniform(0, 0.4))
         assert machine.stop(signal.SIGKILL) == -signal.SIGKILL
         assert machine.enforced() in good
+        starts = machine.log().count("the agent is up")
         machine.start()
+        if chance.random() < 0.8:  # else killed while it starts
+            wait_until(lambda: machine.log().count("the agent is up") > starts, "it is up")  # noqa: B023
     machine.wait_for(machine.push(policy(999)))
     assert machine.enforced() == machine.digest(policy(999))
     left = [path.name for path in machine.pin_dir.iterdir()]
