@@ -18,13 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gitops.agent_world import GIT_ENVIRONMENT, Clone
+from gitops.agent_world import GIT_ENVIRONMENT, Clone, compile_here
 
 from microseg.abi import PolicyMap
 from microseg.abi import digest_of as digest_of_entries
 from microseg.gitops.record import AgentRecord
 from microseg.gitops.record_store import RecordStore
-from microseg.gitops.trying import compile_here
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.reconcile.dataplane import Sizing
 from microseg.reconcile.observed import read_live
