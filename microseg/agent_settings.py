@@ -59,6 +59,7 @@ class AgentSettings:
         probes: TCP connections that must go on working.
         signed: what has to carry a good signature.
         allowed_signers: who may sign with SSH, as in ssh-keygen(1); None: as git is configured.
+        metrics: where to serve figures for Prometheus; None: nowhere.
 
     """
 
@@ -76,6 +77,7 @@ class AgentSettings:
     probes: tuple[Endpoint, ...] = ()
     signed: Signed = Signed.NOTHING
     allowed_signers: Path | None = None
+    metrics: Endpoint | None = None
 
 
 def read_agent_settings(table: Mapping[str, Value], folder: Path) -> AgentSettings:
@@ -191,4 +193,5 @@ _READERS: dict[str, Callable[[Value], Value]] = {
     "probes": _endpoints,
     "signed": _one_of(Signed),
     "allowed_signers": _path,
+    "metrics": lambda value: read_endpoint(_text(value)),
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import agent_log, instance, options
+from microseg.cli import agent_log, agent_watchers, instance, options
 from microseg.cli.exits import Command
 from microseg.confined.worker import ConfinedCompiler
 from microseg.gitops.agent import Agent, Surroundings
@@ -62,8 +62,9 @@ def command(settings: Settings, log_format: str) -> None:
     What to follow is said under [agent] in microseg.toml.
     SIGHUP: look and try now. SIGUSR1, SIGUSR2: suspend, resume. SIGTERM: stop; enforcement goes on.
     """
-    observer = agent_log.Log(agent_log.LogFormat(log_format))
-    run(settings, observer)
+    log = agent_log.Log(agent_log.LogFormat(log_format))
+    with agent_watchers.watching(settings, log) as observer:
+        run(settings, observer)
 
 
 def run(settings: Settings, observer: Observer) -> None:

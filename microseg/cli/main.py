@@ -29,6 +29,7 @@ COMMANDS = {
     "init": "Make a repository of policies, with an example, hooks and continuous integration.",
     "lint": "Check the policy and show everything that is wrong with it.",
     "lsp": "Speak the Language Server Protocol, for editors.",
+    "metrics": "Print figures for Prometheus, once.",
     "observe": "Show denied and logged packets as they come, until interrupted.",
     "plan": "Show what an apply would change, and change nothing.",
     "reconcile": "Let the agent look and try now, whatever failed before.",

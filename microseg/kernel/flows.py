@@ -95,6 +95,10 @@ class Flows:
                 if now - session.last_seen <= session.idle_limit:
                     yield session
 
+    def count_sessions(self) -> dict[str, int]:
+        """Return the entries of each session map, timed out ones included until they are replaced."""
+        return {name: self._dataplane.map(name).count() for name in _SESSION_MAPS}
+
     def events(self) -> EventReader:
         """Return a reader of events; of two at a time, each sees a part."""
         return EventReader(self._dataplane.map("flow_events"))

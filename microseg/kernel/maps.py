@@ -69,6 +69,13 @@ class Map(Descriptor):
         except UnsupportedError:
             return dict(self._one_by_one())
 
+    def count(self) -> int:
+        """Return the number of entries, without keeping them."""
+        try:
+            return sum(1 for _ in self._batches())
+        except UnsupportedError:
+            return sum(1 for _ in self._keys())
+
     def update_many(self, entries: Mapping[bytes, bytes]) -> None:
         """Insert or replace entries; raises MapFullError with the first ones written."""
         keys = list(entries)

@@ -92,6 +92,12 @@ def test_events_name_rule_line_and_commit_and_counters_count(machine: Machine) -
     observer.communicate(timeout=30)
     assert observer.returncode == 0
 
+    figures = machine.expect(0, "metrics")
+    assert 'microseg_verdict_packets_total{action="deny",policy="shop"} 3.0' in figures
+    assert 'microseg_dropped_packets_total{reason="denied"} 3.0' in figures
+    assert 'microseg_sessions{family="ipv4",state="established"} 0.0' in figures
+    assert "microseg_kernel_readable 1.0" in figures
+
     counted = machine.objects("counters")
     packets = {rule["text"]: rule["packets"] for rule in counted["rules"]}
     assert packets["deny any -> db : any"] == 3

@@ -81,6 +81,9 @@ class FakeDataPlane:
         self.counts: dict[int, RuleCount] = {}
         self.forget()
 
+    def close(self) -> None:
+        """Keep everything: there is only one."""
+
     def forget(self) -> None:
         self.loaded = self.debug = False
         self.has_maps = False

@@ -1,0 +1,7 @@
+"""The command line over a kernel in memory, as for the tests of commands."""
+
+from __future__ import annotations
+
+from cli.conftest import plane, session
+
+__all__ = ["plane", "session"]
