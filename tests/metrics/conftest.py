@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cli.conftest import plane, session
+from cli.conftest import flows, plane, session
 
-__all__ = ["plane", "session"]
+__all__ = ["flows", "plane", "session"]
