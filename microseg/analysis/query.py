@@ -37,6 +37,27 @@ class Answer:
     otherwise: tuple[OrderedRule, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The names of the sets and services of rules that all packets of a region are in, sorted."""
+
+    src: tuple[str, ...]
+    dst: tuple[str, ...]
+    service: tuple[str, ...]
+
+
+def within(ruleset: Ruleset, region: Region) -> Within:
+    """Return what a region lies in."""
+    rules = [ordered.rule for ordered in ruleset.ordered()]
+    sets = {id(each): each for rule in rules for each in (rule.src, rule.dst)}.values()
+    services = {id(rule.service): rule.service for rule in rules}.values()
+    return Within(
+        tuple(sorted({each.name for each in sets if region.src <= each.addresses})),
+        tuple(sorted({each.name for each in sets if region.dst <= each.addresses})),
+        tuple(sorted({each.name for each in services if region.service <= each.services})),
+    )
+
+
 def query(ruleset: Ruleset, region: Region) -> list[Answer]:
     """Return what decides the packets of a region: in the order of evaluation, the default last.
 

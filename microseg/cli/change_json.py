@@ -30,10 +30,15 @@ def product_object(product: Product) -> dict[str, Any]:
     region = product.region
     return {
         "text": str(product),
-        "source": {"text": product.src, "addresses": _addresses(region.src)},
-        "destination": {"text": product.dst, "addresses": _addresses(region.dst)},
+        "source": {"text": product.src, "addresses": addresses(region.src)},
+        "destination": {"text": product.dst, "addresses": addresses(region.dst)},
         "service": {"text": product.service, "services": service_text.terms(region.service)},
     }
+
+
+def addresses(wanted: AddressSet) -> list[str]:
+    """Return the networks that together are a set."""
+    return [str(network) for network in wanted.networks()]
 
 
 def packet_object(packet: Packet) -> dict[str, Any]:
@@ -95,7 +100,3 @@ def _attribution_object(rule: Attribution | None) -> dict[str, Any] | None:
         "file": rule.path or None,
         "line": rule.line or None,
     }
-
-
-def _addresses(addresses: AddressSet) -> list[str]:
-    return [str(network) for network in addresses.networks()]

@@ -35,6 +35,7 @@ COMMANDS = {
     "reconcile": "Let the agent look and try now, whatever failed before.",
     "restore": "Put the last confirmed policy in force after a restart of the machine.",
     "resume": "Let the agent go on.",
+    "query": "Tell what the policy decides about some packets, exactly, and by which rules.",
     "rollback": "Put the previous generation in force again, at once.",
     "suspend": "Let the agent leave everything as it is, until resume.",
     "status": "Show what is in force, where, and since when.",

@@ -1,7 +1,7 @@
-"""One packet in the language's words: `10.1.1.5 -> 10.1.3.10 : tcp/5432 from 40000`.
+"""Packets in the language's words: `web -> db`, or one, `10.1.1.5 -> 10.1.3.10 : tcp/5432 from 40000`.
 
-It is read as the flow of an expectation, so everything the language has is understood, names of the policy
-too, as long as it stands for one packet.
+They are read as the flow of an expectation, so everything the language has is understood, names of the policy
+too.
 """
 
 from __future__ import annotations
@@ -53,11 +53,7 @@ class PacketTextError(Exception):
 
 def read_packet(text: str, tree: SourceTree) -> Packet:
     """Return the packet that the text stands for, with the names of a policy; raises PacketTextError."""
-    if "->" not in text:
-        raise PacketTextError(
-            f"`{text}` has no `->`", "write it in quotes, for the shell: '10.1.1.5 -> 10.1.3.10 : tcp/443'"
-        )
-    expectation = _expectation(" ".join(text.split()), tree)
+    expectation = read_flow(text, tree)
     src = _address(expectation.src)
     dst = _address(expectation.dst)
     if src.version != dst.version:
@@ -70,10 +66,16 @@ def read_packet(text: str, tree: SourceTree) -> Packet:
     return Packet(src, dst, protocol, port, SOURCE_PORT if chosen else services.lowest()[2])
 
 
-def _expectation(text: str, tree: SourceTree) -> Expectation:
+def read_flow(given: str, tree: SourceTree) -> Expectation:
+    """Return the packets that a text stands for, as an expectation of them; raises PacketTextError."""
+    text = " ".join(given.split())
+    if "->" not in text:
+        raise PacketTextError(
+            f"`{text}` has no `->`", "write it in quotes, for the shell: '10.1.1.5 -> 10.1.3.10 : tcp/443'"
+        )
     file, found = parse(PATH, f"{_BEFORE}{text}{_BEHIND}")
     if not found and not _is_one_way(file):
-        raise PacketTextError(f"`{text}` is not one packet", "write SOURCE -> DESTINATION : SERVICE")
+        raise PacketTextError(f"`{text}` is not a packet", "write SOURCE -> DESTINATION : SERVICE")
     resolution = resolve((file, *parse_tree(tree).files), tree)
     found += [each for each in resolution.diagnostics if each.span.path == PATH]
     if has_errors(found):

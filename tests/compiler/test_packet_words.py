@@ -53,9 +53,9 @@ def test_words_of_a_packet(text: str, expected: str) -> None:
         ("one -> one : many", "`many` is more than one port", "such as tcp/80"),
         ("one -> one : icmp", "more than one type", "such as icmp/0"),
         ("one -> one : tcp/1, udp/1", "more than one protocol", ""),
-        ("one <-> one : tcp/1", "is not one packet", "SOURCE -> DESTINATION"),
-        ("one -> one : tcp/1 expect deny one -> one", "is not one packet", ""),
-        ('one -> one : tcp/1 } test "b" { expect deny one -> one', "is not one packet", ""),
+        ("one <-> one : tcp/1", "is not a packet", "SOURCE -> DESTINATION"),
+        ("one -> one : tcp/1 expect deny one -> one", "is not a packet", ""),
+        ('one -> one : tcp/1 } test "b" { expect deny one -> one', "is not a packet", ""),
         ("one -> one : tcp/1 } default deny #", "is not", ""),
     ],
 )
