@@ -7,6 +7,7 @@
 
 typedef struct xdp_md ms_frame;
 
+#define MS_LONGEST_LINK 22 /* Ethernet with two tags */
 #define MS_RETURN_PASS XDP_PASS
 #define MS_RETURN_DROP XDP_DROP
 
@@ -87,14 +88,6 @@ ms_inline int ms_frame_is_for_us(const ms_frame *frame)
 	return 1;
 }
 
-ms_inline int ms_frame_resize(ms_frame *frame, __u32 bytes)
-{
-	__u32 length = ms_frame_length(frame);
-
-	asm volatile("" : "+r"(length)); /* a number, no longer the difference of two pointers */
-	return bpf_xdp_adjust_tail(frame, (int)(bytes - length));
-}
-
 ms_inline int ms_frame_store(ms_frame *frame, __u32 offset, const void *from, const __u32 bytes)
 {
 	void *to = ms_frame_at(frame, offset, bytes);
@@ -103,6 +96,26 @@ ms_inline int ms_frame_store(ms_frame *frame, __u32 offset, const void *from, co
 		return -1;
 	__builtin_memcpy(to, from, bytes);
 	return 0;
+}
+
+/* Longer at its front, where every driver leaves room, and behind a short frame few do. */
+ms_inline int ms_frame_grow(ms_frame *frame, __u32 bytes)
+{
+	__u8 link[MS_LONGEST_LINK];
+
+	if (ms_frame_load(frame, 0, link, sizeof(link)) || bpf_xdp_adjust_head(frame, -(int)bytes))
+		return -1;
+	return ms_frame_store(frame, 0, link, sizeof(link));
+}
+
+ms_inline int ms_frame_resize(ms_frame *frame, __u32 bytes)
+{
+	__u32 length = ms_frame_length(frame);
+
+	asm volatile("" : "+r"(length)); /* a number, no longer the difference of two pointers */
+	if (bytes > length)
+		return ms_frame_grow(frame, bytes - length);
+	return bpf_xdp_adjust_tail(frame, (int)(bytes - length));
 }
 
 /* Sent by the driver at once: no program of egress sees it. */

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from kernel.bare_device import tun
@@ -19,7 +22,9 @@ from scapy.packet import Packet as Frame
 
 from microseg.abi_outcome import Outcome
 from microseg.abi_settings import ANSWER_MARK
+from microseg.kernel.bpf import Attributes, Command, Descriptor
 from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.packet_run import XDP_PASS
 from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Attachment, Hook
 
@@ -32,6 +37,7 @@ Ask = Callable[[TwoHosts, str, socket.AddressFamily], tuple[int, float]]
 FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 ANY6 = "::/0"
 PORT = 7777
+PROGRAM_TYPE_XDP = 6
 AT_ONCE_S = 1.0
 """Far less than a lost SYN or an unanswered datagram would take to be noticed."""
 
@@ -107,6 +113,44 @@ def test_rejected_socket_is_told_at_once(
         "every answer meets the other direction's program"
     )
     assert lab.sessions() == []
+
+
+def attach_xdp_that_passes(device: str, pin: Path) -> None:
+    """Attach a program of two instructions: r0 = XDP_PASS, exit."""
+    code = ctypes.create_string_buffer(struct.pack("=BBhi", 0xB7, 0, 0, XDP_PASS) + b"\x95" + bytes(7))
+    text = ctypes.create_string_buffer(b"GPL")
+    loading = Attributes("IIQQ", PROGRAM_TYPE_XDP, 2, ctypes.addressof(code), ctypes.addressof(text))
+    with Descriptor(loading.call_or_raise(Command.PROG_LOAD, "load a program")) as program:
+        program.pin(pin)
+    run("ip", "link", "set", device, "xdpdrv", "pinned", str(pin))
+    pin.unlink()
+
+
+@pytest.fixture
+def xdp_hosts(plane: PinnedDataPlane, bpffs: Path, namespace: None) -> Iterator[TwoHosts]:  # noqa: ARG001
+    """Two hosts, the near one under XDP; veth gives what that sends at once to an XDP program only."""
+    with two_hosts() as made:
+        with made.at_far():
+            attach_xdp_that_passes(made.far.device, bpffs / "passes")
+        for family in FAMILIES.values():
+            error_of_connect(made, "near", family)
+        plane.attach([Attachment(made.near.device, Hook.XDP)])
+        yield made
+        plane.detach([made.near.device])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("side", ["near", "far"])
+@pytest.mark.parametrize("ask", [error_of_connect, error_of_datagram], ids=["tcp", "udp"])
+def test_xdp_tells_a_rejected_socket_at_once(
+    lab: Laboratory, xdp_hosts: TwoHosts, ask: Ask, side: str, family: str
+) -> None:
+    lab.enforce(reject(ANY, ANY, "tcp"), reject(ANY, ANY, "udp"), reject(ANY6, ANY6), default="deny")
+    before = lab.stats().answers_sent
+    number, seconds = ask(xdp_hosts, side, FAMILIES[family])
+    assert errno.errorcode.get(number) == "ECONNREFUSED"
+    assert seconds < AT_ONCE_S
+    assert lab.stats().answers_sent > before
 
 
 def test_denied_socket_is_told_nothing(lab: Laboratory, hosts: TwoHosts) -> None:
