@@ -12,6 +12,7 @@ from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.shapes import map_shapes
 from microseg.reconcile.dataplane import Sizing
 
+pytestmark = pytest.mark.compiles
 CACHE_LINE = 64
 ELEMENT_HEADER = 48
 """Of a hash map's element, struct htab_elem of kernel/bpf/hashtab.c."""

@@ -22,7 +22,7 @@ from microseg.reconcile.records import Names
 from microseg.reconcile.state import StateStore
 from microseg.reconcile.transaction import Host, Operator, Request
 
-pytestmark = pytest.mark.only_tc
+pytestmark = [pytest.mark.only_tc, pytest.mark.compiles]
 LLDP = Ether(dst="01:80:c2:00:00:0e", type=0x88CC) / bytes(46)
 
 

@@ -1,0 +1,164 @@
+"""What a packet's way takes: instructions and map lookups, counted by running the compiled code step by step.
+
+No clock and no running kernel has a part in it, so the numbers are exact: one more lookup, or an instruction
+that crept in, turns this red. Lower numbers are to be written down here too.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from kernel.interpreter import Machine, Way
+from kernel.laboratory import tcp, tcp6, udp
+from scapy.packet import Packet as Frame
+
+from microseg.abi import Root, SlotConfig
+from microseg.abi_flow import STATS_SIZE
+from microseg.abi_session import State
+from microseg.abi_settings import Settings
+from microseg.kernel.programs import TC
+from microseg.policy.rules import Verdict
+
+pytestmark = pytest.mark.compiles
+MEASURED_WITH = 14
+"""Version of the compiler the numbers of instructions are those of."""
+ZERO, ONE = bytes(4), (1).to_bytes(4, "little")
+GENERATION, PASSES, DROPS = 2, 0xFFFFFFFF, 2
+ROOM = 4096
+HOT = {"stats": 1, "policy_root": 1}
+CLIENT, SERVER = "10.1.1.1", "10.1.2.1"
+ESTABLISHED = tcp(CLIENT, SERVER, 40000, 80, "A", b"payload")
+
+
+class Compiled(NamedTuple):
+    """The compiler's version, its code by function, and the names of maps by their descriptors."""
+
+    version: int
+    code: dict[str, bytes]
+    maps: dict[int, str]
+
+
+@pytest.fixture(scope="module")
+def compiled(bpffs: Path) -> Compiled:
+    maps = bpffs / "instructions"
+    maps.mkdir()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "kernel.compiled_code", maps, maps / "programs"],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        for pin in sorted(maps.rglob("*"), reverse=True):
+            pin.rmdir() if pin.is_dir() else pin.unlink()
+        maps.rmdir()
+    answer = json.loads(done.stdout)
+    code = {name: bytes.fromhex(octets) for name, octets in answer["code"].items()}
+    return Compiled(answer["clang"], code, {int(fd): name for fd, name in answer["maps"].items()})
+
+
+@pytest.fixture
+def machine(compiled: Compiled) -> Machine:
+    """The programs under a policy whose default denies, without a session."""
+    made = Machine(compiled.code, compiled.maps, [TC.functions()[name] for name in TC.jumps])
+    config = SlotConfig(GENERATION, Verdict.DENY)
+    made.put("stats", ZERO, bytes(STATS_SIZE))
+    made.put("policy_root", ZERO, Root(GENERATION).to_bytes())
+    made.put("slot_config", ZERO, config.to_bytes())
+    made.put("slot_config", ONE, replace(config, generation=1).to_bytes())
+    made.put("config", ZERO, Settings().to_bytes())
+    for index in (ZERO, ONE):
+        made.put("scratch", index, bytes(ROOM))
+        made.put("budgets", index, bytes(16))
+    return made
+
+
+def session(generation: int = GENERATION) -> bytes:
+    """Return a steady session."""
+    words = (0, 0, 0, 0, 999_999, generation, 0, 1000, 0, 1)
+    return (
+        b"".join(word.to_bytes(8, "little") for word in words[:5])
+        + b"".join(word.to_bytes(4, "little") for word in words[5:])
+        + bytes((Verdict.ALLOW, 0, State.STEADY, 0))
+    )
+
+
+def key_of(frame: Frame) -> tuple[str, bytes]:
+    """Return the map and key of the session of a packet from the lower address."""
+    raw = bytes(frame)
+    if raw[12:14] == b"\x08\x00":
+        return "session4", raw[26:34] + raw[34:38] + raw[23:24] + bytes(3)
+    return "session6", raw[22:54] + raw[54:58] + raw[20:21] + bytes(3)
+
+
+def check(
+    compiled: Compiled,
+    way: Way,
+    lookups: dict[str, int],
+    instructions: int,
+) -> None:
+    assert dict(way.lookups) == lookups
+    if compiled.version == MEASURED_WITH:
+        assert way.instructions == instructions
+
+
+@pytest.mark.parametrize(
+    ("frame", "instructions"),
+    [
+        pytest.param(ESTABLISHED, 248, id="TCP"),
+        pytest.param(udp(CLIENT, SERVER, 40000, 53, b"payload of it"), 251, id="UDP"),
+        pytest.param(tcp6("2001:db8::1", "2001:db8::2", 40000, 80, "A", b"payload"), 296, id="TCP over IPv6"),
+    ],
+)
+def test_established(compiled: Compiled, machine: Machine, frame: Frame, instructions: int) -> None:
+    name, key = key_of(frame)
+    machine.put(name, key, session())
+    way = machine.run("ms_ingress", bytes(frame))
+    assert way.result == PASSES
+    check(compiled, way, HOT | {name: 1}, instructions)
+
+
+def test_no_policy(compiled: Compiled, machine: Machine) -> None:
+    machine.put("policy_root", ZERO, Root().to_bytes())
+    way = machine.run("ms_ingress", bytes(ESTABLISHED))
+    assert way.result == PASSES
+    check(compiled, way, HOT, 45)
+
+
+NEW = udp(CLIENT, SERVER, 40000, 99, b"payload of it")
+JUDGED = {
+    "stats": 2,
+    "policy_root": 1,
+    "session4": 2,
+    "opening4": 1,
+    "scratch": 2,
+    "config": 1,
+    "slot_config": 1,
+    "ipcache4_a": 2,
+    "service_a": 1,
+    "rule_counters": 1,
+}
+"""Looked up for a packet without a session that lies in none of the policy's sets."""
+
+
+def test_denied(compiled: Compiled, machine: Machine) -> None:
+    way = machine.run("ms_ingress", bytes(NEW))
+    assert way.result == DROPS
+    check(compiled, way, JUDGED | {"config": 2, "budgets": 1}, 774)
+    assert dict(way.written) == {"rule_counters": 1}
+
+
+def test_first_of_a_flow(compiled: Compiled, machine: Machine) -> None:
+    machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
+    way = machine.run("ms_ingress", bytes(NEW))
+    assert way.result == PASSES
+    check(compiled, way, JUDGED | {"config": 2}, 736)
+    assert dict(way.written) == {"rule_counters": 1, "opening4": 1}
