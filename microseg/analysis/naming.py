@@ -215,7 +215,9 @@ class ServiceNames:
         if wanted not in self._words:
             missing = self._united(self._everything - wanted)
             self._words[wanted] = min(
-                self._united(wanted), Words(missing.cost + 1, f"any except {missing.text}")
+                self._united(wanted),
+                _listed((), service_text.terms(wanted)),
+                Words(missing.cost + 1, f"any except {missing.text}"),
             )
         return self._words[wanted]
 
@@ -226,5 +228,8 @@ class ServiceNames:
             if _NAME.fullmatch(name) and service and service <= rest:
                 rest -= service
                 names.append(name)
-        texts = service_text.terms(rest)
-        return Words(len(names) + _LITERAL * len(texts), ", ".join([*names, *texts]))
+        return _listed(names, service_text.terms(rest))
+
+
+def _listed(names: Sequence[str], terms: Sequence[str]) -> Words:
+    return Words(len(names) + _LITERAL * len(terms), ", ".join([*names, *terms]))

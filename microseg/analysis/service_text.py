@@ -39,7 +39,11 @@ def _rectangle(targets: Ranges, sources: Ranges) -> Iterator[str]:
 
 def _bare(targets: Ranges) -> Iterator[str]:
     """Yield the protocols without ports, neighbours together."""
-    numbers = [low >> 16 for low, high in targets if low == high and low >> 16 not in _NAMES]
+    # The one behind a protocol with ports is in the same range of targets as those ports.
+    first_and_last = ((low + HIGHEST_PORT >> 16, high >> 16) for low, high in targets)
+    numbers = [
+        number for first, last in first_and_last for number in range(first, last + 1) if number not in _NAMES
+    ]
     for _, run in groupby(enumerate(numbers), key=lambda each: each[1] - each[0]):
         found = [number for _, number in run]
         yield f"proto/{_interval((found[0], found[-1]))}"

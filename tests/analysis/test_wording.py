@@ -121,6 +121,10 @@ SERVICES = ServiceNames([NamedService("http", HTTP), NamedService("tcp/80 | tcp/
         (ServiceSet.of(6, (8000, 8080)), "tcp/8000-8080"),
         (ServiceSet.of(1, (8 << 8, 9 << 8)), "icmp/8, icmp/9/0"),
         (ServiceSet.of(58, (128 << 8, 129 << 8 | 255)), "icmpv6/128-129"),
+        (
+            ServiceSet.of(6) | ServiceSet.of(7) | ServiceSet.of(1) | ServiceSet.of(2),
+            "icmp, tcp, proto/2, proto/7",
+        ),
         (ServiceSet.of(47) | ServiceSet.of(50) | ServiceSet.of(51), "proto/47, proto/50-51"),
     ],
 )
