@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench-dataplane test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
+.PHONY: help setup demo bench-dataplane bench-agent test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ setup: kernel ## install what is missing: apt packages, .venv, bpffs (root; ever
 
 demo: kernel ## three hosts, a policy under git, and real connections allowed, refused and revoked (root)
 	@$(PYTHON) -m examples.demo
+
+bench-agent: kernel ## from a push to the first packet judged by the new policy, way by way (root, 3 minutes)
+	@cd tests && ../$(PYTHON) -m bench.agent_delay
 
 test: kernel ## the whole suite, kernel included, in under 10 minutes (root)
 	@$(PYTEST) $(TESTS)

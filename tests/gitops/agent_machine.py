@@ -86,12 +86,12 @@ class AgentMachine:
         self.agent: subprocess.Popen[bytes] | None = None
         self.store = RecordStore(self.state_dir, self.run_dir)
 
-    def configure(self, **agent: object) -> None:
+    def configure(self, policy_dir: Path | None = None, **agent: object) -> None:
         """Write microseg.toml; what isn't given of [agent] follows the bare repository."""
         table = {"remote": str(self.clone.bare), "interval_s": 3600, "backoff_s": 0.2, **agent}
         lines = [f"{name} = {json.dumps(value)}" for name, value in table.items() if value is not None]
         self.settings.write_text(
-            f'policy_dir = "{self.clone.policies}"\n'
+            f'policy_dir = "{policy_dir or self.clone.policies}"\n'
             f'state_dir = "state"\nrun_dir = "run"\npin_dir = "{self.pin_dir}"\ninterfaces = ["db0"]\n'
             f"[maps]\naddresses = {SIZING.addresses}\nservices = {SIZING.services}\nrules = {SIZING.rules}\n"
             "[agent]\n" + "\n".join(lines) + "\n"

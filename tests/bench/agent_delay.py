@@ -1,0 +1,127 @@
+"""From `git push` returning to the first packet judged by the new policy, with the real agent."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts
+from gitops.agent_world import git, policy
+
+PUSHES = 15
+LIMIT_MS = 250.0
+POLL_MS = 1000.0
+FIRST_PORT = 20_000
+RULE = "  allow web -> db : udp/{}\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way for the agent to hear of a push.
+
+    Attributes:
+        name: for the table.
+        set_up: makes the machine so, and returns what puts a policy in its place.
+        limit_ms: what the median must stay under.
+        spread_s: longest pause between two pushes, at random.
+
+    """
+
+    name: str
+    set_up: Callable[[AgentMachine], Callable[[str], None]]
+    limit_ms: float
+    spread_s: float = 0.1
+
+
+def push_to(machine: AgentMachine) -> Callable[[str], None]:
+    def push(text: str) -> None:
+        machine.clone.commit(text)
+        git(machine.clone.root, "push", "--quiet", "origin", "HEAD:main")
+
+    return push
+
+
+def by_hook(machine: AgentMachine) -> Callable[[str], None]:
+    hook = machine.clone.bare / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n: >{machine.run_dir}/agent/trigger\n")
+    hook.chmod(0o755)
+    return push_to(machine)
+
+
+def by_branch(machine: AgentMachine) -> Callable[[str], None]:
+    machine.configure(remote=None, branch="main", policy_dir=machine.clone.bare / "policies.d")
+    return push_to(machine)
+
+
+def by_polling(machine: AgentMachine) -> Callable[[str], None]:
+    machine.configure(interval_s=POLL_MS / 1000)
+    return push_to(machine)
+
+
+def by_files(machine: AgentMachine) -> Callable[[str], None]:
+    machine.configure(remote=None)
+
+    def write(text: str) -> None:
+        following = machine.clone.policies / ".shop.mseg.new"
+        following.write_text(text)
+        following.rename(machine.clone.policies / "shop.mseg")
+
+    return write
+
+
+ROWS = (
+    Row("post-receive hook, remote fetched", by_hook, LIMIT_MS),
+    Row("branch of a local bare repository", by_branch, LIMIT_MS),
+    Row("files of the policy directory (no git)", by_files, LIMIT_MS),
+    Row(f"polling every {POLL_MS / 1000:g} s", by_polling, POLL_MS + LIMIT_MS, spread_s=POLL_MS / 1000),
+)
+
+
+def measure(row: Row, folder: Path) -> list[float]:
+    """Return the delays in ms; a packet that comes before `git push` has returned counts as 0."""
+    delays, chance = [], random.Random(1)
+    with bpf_file_system(folder / "pins") as pins, two_hosts() as namespace:
+        machine = AgentMachine(folder, pins, namespace)
+        first = machine.clone.push(policy(1), "the first")
+        enforce = row.set_up(machine)
+        machine.start()
+        try:
+            machine.wait_for(first)
+            for port in range(FIRST_PORT, FIRST_PORT + PUSHES):
+                time.sleep(chance.uniform(0, row.spread_s))
+                with datagrams(namespace, port) as arrival:
+                    enforce(policy(1, more=RULE.format(port)))
+                    returned = time.monotonic()
+                    delays.append(max(0.0, arrival() - returned) * 1000)
+        finally:
+            machine.clean_up()
+    return delays
+
+
+def main() -> NoReturn:
+    """Measure and print a table; ends with 1 when a limit is missed."""
+    print("| Told by | ms, median | least | quartiles | most | at most |\n|---|---|---|---|---|---|")  # noqa: T201
+    missed = False
+    for row in ROWS:
+        with tempfile.TemporaryDirectory(prefix="bench-agent-") as folder:
+            delays = measure(row, Path(folder))
+        low, median, high = statistics.quantiles(delays, n=4)
+        missed |= median > row.limit_ms
+        print(  # noqa: T201
+            f"| {row.name} | {median:.0f} | {min(delays):.0f} | {low:.0f}-{high:.0f} | {max(delays):.0f} "
+            f"| {row.limit_ms:.0f} |",
+            flush=True,
+        )
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
