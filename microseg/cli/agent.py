@@ -87,7 +87,7 @@ def run(settings: Settings, observer: Observer) -> None:
         kind = Message.FILES if isinstance(source, FileSource) else Message.LOOK
 
         def rewatch() -> None:
-            trigger = Watched(control.folder, recursive=False)
+            trigger = Watched(control.folder, frozenset({control.trigger.name}))
             watcher.watch([(trigger, Message.LOOK), *((each, kind) for each in source.watched())])
 
         around = _surroundings(settings, source, compiler, inbox, observer, rewatch)

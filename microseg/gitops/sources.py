@@ -46,10 +46,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A folder whose changes mean that it's time to look; need not exist."""
+    """A folder whose changes mean that it's time to look; need not exist.
+
+    Attributes:
+        path: the folder.
+        names: what counts in it; empty: everything, in all folders below as well.
+
+    """
 
     path: Path
-    recursive: bool
+    names: frozenset[str] = frozenset()
 
 
 class Source(Protocol):
@@ -111,9 +117,9 @@ class BranchSource:
         try:
             head, shared = revisions.git_directories(self._policy_dir)
         except GitError:
-            return (Watched(self._policy_dir, recursive=False),)
-        folders = [Watched(folder, recursive=False) for folder in sorted({head, shared})]
-        return (*folders, Watched(shared / "refs", recursive=True))
+            return ()
+        files = frozenset({"HEAD", "packed-refs"})
+        return (*(Watched(folder, files) for folder in sorted({head, shared})), Watched(shared / "refs"))
 
     def _rewritten(self, before: Candidate | None, now: Candidate) -> str:
         if before is None or before.revision is None or before.identity == now.identity:
@@ -204,9 +210,9 @@ class FileSource:
     def watched(self) -> tuple[Watched, ...]:
         """Return the directory, what it lies in, and where git says that a checkout has ended."""
         git_dir = self._git_dir()
-        above = Watched(self._policy_dir.parent, recursive=False)
-        git = (Watched(git_dir, recursive=False),) if git_dir else ()
-        return (Watched(self._policy_dir, recursive=True), above, *git)
+        above = Watched(self._policy_dir.parent, frozenset({self._policy_dir.name}))
+        git = (Watched(git_dir, frozenset({"HEAD", "index"})),) if git_dir else ()
+        return (Watched(self._policy_dir), above, *git)
 
     def _keep(self, identity: str, tree: SourceTree) -> None:
         self._trees.pop(identity, None)

@@ -63,18 +63,19 @@ class Watcher:
                     self._watches[watched] = self._schedule(watched, message), inode
 
     def _schedule(self, watched: Watched, message: Message) -> ObservedWatch:
-        handler = _Handler(lambda: self._inbox.put(message), watched.path)
-        return self._observer.schedule(handler, str(watched.path), recursive=watched.recursive)
+        handler = _Handler(lambda: self._inbox.put(message), watched.names)
+        return self._observer.schedule(handler, str(watched.path), recursive=not watched.names)
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, tell: Callable[[], None], folder: Path) -> None:
+    def __init__(self, tell: Callable[[], None], names: frozenset[str]) -> None:
         self._tell = tell
-        self._folder = str(folder)
+        self._names = names
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Tell, unless somebody only reads, or it's about our own working files."""
-        if event.event_type not in QUIET:
+        """Tell, unless somebody only reads, or it's about another file: the agent's own, for one."""
+        touched = {Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path)}
+        if event.event_type not in QUIET and (not self._names or touched & self._names):
             self._tell()
 
 

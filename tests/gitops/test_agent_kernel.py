@@ -56,6 +56,16 @@ def test_the_agent_is_small(machine: AgentMachine) -> None:
     assert "bcc" not in libraries
 
 
+def test_the_agent_idles(machine: AgentMachine) -> None:
+    machine.wait_for(machine.push(policy(4)))
+    assert machine.run("reconcile").returncode == 0
+    assert machine.agent
+    spent = Path(f"/proc/{machine.agent.pid}/schedstat")
+    before_ns, idle_s = int(spent.read_text().split()[0]), 4
+    time.sleep(idle_s)
+    assert int(spent.read_text().split()[0]) - before_ns < 0.005 * idle_s * 1e9
+
+
 def test_a_second_agent_is_told_who_runs(machine: AgentMachine) -> None:
     done = machine.run("agent")
     assert done.returncode == 1
