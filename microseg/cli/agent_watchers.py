@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from microseg.cli import metrics, terminal
 from microseg.gitops.observers import Observers
+from microseg.gitops.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @contextmanager
 def watching(settings: Settings, log: Observer) -> Iterator[Observer]:
     """Give one observer that is all of them. None of them can keep the agent from its work."""
-    observers = [log]
+    observers: list[Observer] = [log, ServiceManager()]
     with ExitStack() as stack:
         if settings.agent.metrics:
             observers += _metrics(settings, stack)
