@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import agent_log, agent_watchers, instance, options
+from microseg.cli import agent_log, agent_watchers, clock, instance, options
 from microseg.cli.exits import Command
 from microseg.confined.worker import ConfinedCompiler
 from microseg.gitops.agent import Agent, Surroundings
@@ -145,7 +145,7 @@ def _signals(control: Control, inbox: Inbox, who: Operator) -> Iterator[None]:
     def receive(number: int, _: object) -> None:
         message = SIGNALS[signal.Signals(number)]
         if message is Message.SUSPEND:
-            control.suspend(Suspension(who.who, "signal", instance.now()))
+            control.suspend(Suspension(who.who, "signal", clock.now()))
         elif message is Message.RESUME:
             control.resume()
         inbox.put(message)

@@ -8,7 +8,7 @@ import click
 
 from microseg.analysis.review import review
 from microseg.cli import terminal
-from microseg.cli.instance import now
+from microseg.cli.clock import now
 from microseg.diagnostics import summary
 from microseg.gitops import revisions
 from microseg.render import render_text

@@ -6,10 +6,10 @@ import os
 import pwd
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from microseg.cli.clock import now
 from microseg.reconcile.state import StateStore
 from microseg.reconcile.transaction import Host, Operator
 
@@ -59,11 +59,6 @@ def operator(settings: Settings) -> Operator:
     """Return who runs this command, for the records and for others who wait for the lock."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return Operator(_user(), command, settings.lock_timeout_s)
-
-
-def now() -> datetime:
-    """Return the time, UTC."""
-    return datetime.now(UTC)
 
 
 def _user() -> str:

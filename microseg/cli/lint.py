@@ -9,12 +9,11 @@ import click
 
 from microseg.analysis.review import review
 from microseg.cli import options, pages, policy_input, terminal
+from microseg.cli.clock import now
 from microseg.cli.exits import Command, ExitCode
-from microseg.cli.instance import now
 from microseg.cli.replacing import replace_file
 from microseg.cli.version import program_version
 from microseg.diagnostics import Severity, has_errors, summary
-from microseg.editing.mending import mend
 from microseg.output import github, sarif
 from microseg.output.report import report_of_lint
 from microseg.render import printable, render_text
@@ -71,6 +70,8 @@ def command(
 
 def _fix(folder: Path, given: PolicyInput, taste: Taste) -> tuple[Diagnostic, ...]:
     """Write the safe fixes down and return what they mended."""
+    from microseg.editing.mending import mend  # noqa: PLC0415  it takes a while to import
+
     mended = mend(given.tree, now().date(), taste.options)
     for path, content in mended.contents.items():
         replace_file(folder / path, content)

@@ -110,12 +110,25 @@ class CommandLine(click.Group):
         return answer if isinstance(answer, int) else ExitCode.DONE
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001  click's signature
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"{PROGRAM} {program_version()}")
+        ctx.exit()
+
+
 @click.group(
     cls=CommandLine,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(program_version(), prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Host micro-segmentation under version control.
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from microseg.analysis.examine import Examination, examine
 from microseg.cli import terminal
-from microseg.cli.instance import now
+from microseg.cli.clock import now
 from microseg.gitops.errors import GitError
 from microseg.output.places import Places
-from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import NoPolicyError
 from microseg.source import DirectoryTree
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from microseg.abi import PolicyMap
+    from microseg.reconcile.desired import Desired
     from microseg.reconcile.revision import Revision
     from microseg.source import SourceTree
 
@@ -37,6 +37,7 @@ class PolicyInput:
 
     def compiler(self, *, audit: bool) -> Callable[[Mapping[PolicyMap, int]], Desired]:
         """Return what makes the desired contents, given how many entries fit each map."""
+        from microseg.reconcile.desired import desired_of  # noqa: PLC0415  lint and fmt need none of it
 
         def compile_policy(capacities: Mapping[PolicyMap, int]) -> Desired:
             return desired_of(self.examine(audit=audit, capacities=capacities), self.revision)

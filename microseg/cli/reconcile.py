@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import instance, options, terminal
+from microseg.cli import clock, options, terminal
 from microseg.cli.agent_log import name_of
 from microseg.cli.exits import Command, ExitCode
 from microseg.gitops.control import Control
@@ -43,7 +43,7 @@ def command(settings: Settings, wait_s: float, output_format: str) -> ExitCode:
     control = Control(settings.state_dir, settings.run_dir)
     if not control.is_running():
         raise GuardError("no agent of this instance runs; nothing was changed", advice="microseg agent")
-    began = instance.now()
+    began = clock.now()
     control.wake(asked=True)
     record = _wait(RecordStore(settings.state_dir, settings.run_dir), began, wait_s)
     if output_format == "json":

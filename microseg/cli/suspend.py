@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import instance, options, terminal
+from microseg.cli import clock, instance, options, terminal
 from microseg.cli.exits import Command
 from microseg.gitops.control import Control
 from microseg.gitops.record import Suspension
@@ -26,7 +26,7 @@ def command(settings: Settings, why: str, output_format: str) -> None:
     """
     control = Control(settings.state_dir, settings.run_dir)
     who = instance.operator(settings).who
-    control.suspend(Suspension(who, why, instance.now()))
+    control.suspend(Suspension(who, why, clock.now()))
     running = control.is_running()
     if output_format == "json":
         terminal.dump({"suspended": True, "who": who, "why": why, "agent_running": running})

@@ -13,7 +13,7 @@ from cli.test_apply_kernel import pinned
 
 from microseg.abi import PolicyMap, encode
 from microseg.analysis.examine import examine
-from microseg.cli.instance import now
+from microseg.cli.clock import now
 from microseg.kernel.flows import Flows
 from microseg.kernel.sandbox import sandbox
 from microseg.reconcile import rehearsal
