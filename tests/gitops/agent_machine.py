@@ -171,7 +171,7 @@ class AgentMachine:
 
     def digest(self, text: str) -> bytes:
         """Return the digest of what a policy compiles to."""
-        from microseg.cli.instance import now  # noqa: PLC0415  the agent's own clock
+        from microseg.cli.clock import now  # noqa: PLC0415  the agent's own clock
 
         capacities: dict[PolicyMap, int] = SIZING.policy_capacities()
         tree = MemoryTree({"shop.mseg": text.encode()})
