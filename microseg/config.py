@@ -15,6 +15,7 @@ from microseg.analysis.taste import OpenSide, Options, Taste
 from microseg.data_plane_settings import read_data_plane_settings
 from microseg.output.severities import Severities
 from microseg.reconcile.dataplane import Hook, Sizing
+from microseg.reconcile.safeguards import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ SIZING_TABLE = "maps"
 LINT_TABLE = "lint"
 AGENT_TABLE = "agent"
 DATA_PLANE_TABLE = "data_plane"
-TABLES = (SIZING_TABLE, DATA_PLANE_TABLE, LINT_TABLE, AGENT_TABLE)
+GUARDS_TABLE = "guards"
+TABLES = (GUARDS_TABLE, SIZING_TABLE, DATA_PLANE_TABLE, LINT_TABLE, AGENT_TABLE)
 LARGEST_MAP = 1 << 24
 MAX_NOTICE_DAYS = 3660
 
@@ -63,6 +65,7 @@ class Settings:
         adopt_s: for how long after attaching TCP connections in progress are adopted.
         debug_program: the program traces each packet.
         sizing: capacities of the kernel's maps.
+        limits: how much an apply may change at once.
         data_plane: how the program in the kernel is set.
         lint: what lint looks for, and how severe it takes it.
         agent: how the agent is set.
@@ -79,6 +82,7 @@ class Settings:
     adopt_s: float = 300.0
     debug_program: bool = False
     sizing: Sizing = field(default_factory=Sizing)
+    limits: Limits = field(default_factory=Limits)
     data_plane: DataPlaneSettings = field(default_factory=DataPlaneSettings)
     lint: Taste = field(default_factory=Taste)
     agent: AgentSettings = field(default_factory=AgentSettings)
@@ -212,9 +216,10 @@ def load(options: Mapping[str, Value], environment: Mapping[str, str], file: Pat
             values[setting.name] = _read(setting, *candidates[0])
     sizing = _sizing(written.values.get(SIZING_TABLE, {}), written.path)
     taste = _taste(written.values.get(LINT_TABLE, {}), written.path)
+    limits = _limits(written.values.get(GUARDS_TABLE, {}), written.path)
     data_plane = _data_plane(written.values.get(DATA_PLANE_TABLE, {}), written.path)
     agent = _agent(written.values.get(AGENT_TABLE, {}), written.path)
-    return Settings(**values, sizing=sizing, data_plane=data_plane, lint=taste, agent=agent)
+    return Settings(**values, sizing=sizing, data_plane=data_plane, lint=taste, agent=agent, limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,16 @@ def _written(environment: Mapping[str, str], file: Path | None) -> _Written:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     _check_names(values, [*(setting.name for setting in SETTINGS), *TABLES], str(path))
     return _Written(path, values)
+
+
+def _limits(table: Value, path: Path) -> Limits:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {GUARDS_TABLE} is not a table", advice=f"write [{GUARDS_TABLE}]")
+    _check_names(table, [each.name for each in fields(Limits)], f"{path}: [{GUARDS_TABLE}]")
+    for name, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise ConfigError(f"{path}: [{GUARDS_TABLE}] {name}: {value!r} is not a percentage, 0 .. 100")
+    return Limits(**table)
 
 
 def _sizing(table: Value, path: Path) -> Sizing:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import agent_log, agent_watchers, clock, instance, options
+from microseg.cli import agent_log, agent_watchers, clock, instance, options, requests
 from microseg.cli.exits import Command
 from microseg.confined.worker import ConfinedCompiler
 from microseg.gitops.agent import Agent, Surroundings
@@ -23,7 +24,6 @@ from microseg.gitops.trying import Compile, Tryer
 from microseg.gitops.watching import Watcher, has_events
 from microseg.reconcile.confirm import confirm
 from microseg.reconcile.rollback import roll_back
-from microseg.reconcile.transaction import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from microseg.gitops.observer import Observer
     from microseg.gitops.sources import Source
     from microseg.reconcile.desired import Desired
-    from microseg.reconcile.transaction import Operator
+    from microseg.reconcile.transaction import Operator, Request
 
 POLL_S = 2.0
 """How often files are looked at where changes can't be heard of."""
@@ -125,17 +125,8 @@ def _surroundings(  # noqa: PLR0917  a list of what is needed
 def _request(
     settings: Settings, who: Operator, compiler: Callable[[Mapping[PolicyMap, int]], Desired]
 ) -> Request:
-    return Request(
-        compiler,
-        who,
-        settings.interfaces,
-        settings.hook,
-        sizing=settings.sizing,
-        adopt_s=settings.adopt_s,
-        debug_program=settings.debug_program,
-        settings=settings.data_plane,
-        confirm_within_s=round(settings.agent.confirm_within_s),
-    )
+    request = requests.request(settings, compiler)
+    return replace(request, operator=who, confirm_within_s=round(settings.agent.confirm_within_s))
 
 
 @contextmanager

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from microseg.cli import durations, hook_text, instance, options, plan_text, policy_input, progress, terminal
+from microseg.cli import (
+    durations,
+    hook_text,
+    instance,
+    options,
+    plan_text,
+    policy_input,
+    progress,
+    requests,
+    terminal,
+)
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
 from microseg.reconcile.apply import apply
 from microseg.reconcile.attachment import use_program
 from microseg.reconcile.dataplane import KernelError
-from microseg.reconcile.guards import TESTS_FLAG
+from microseg.reconcile.guards import BLAST_FLAG, LOCKOUT_FLAG, TESTS_FLAG
 from microseg.reconcile.records import revision_to_json
 from microseg.reconcile.revision import describe
-from microseg.reconcile.transaction import Request
 
 if TYPE_CHECKING:
     from microseg.config import Settings
@@ -39,6 +49,8 @@ TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
     help="The old policy comes back by itself unless microseg confirm comes first: 90s, 5m, 2h.",
 )
 @click.option(TESTS_FLAG, "allow_failing_tests", is_flag=True, help="Apply although policy tests fail.")
+@click.option(LOCKOUT_FLAG, "allow_lockout", is_flag=True, help="Apply although it cuts this session off.")
+@click.option(BLAST_FLAG, "allow_blast_radius", is_flag=True, help="Apply although much changes at once.")
 @options.output_format
 def command(
     settings: Settings,
@@ -48,6 +60,8 @@ def command(
     audit: bool,
     confirm_within_s: int,
     allow_failing_tests: bool,
+    allow_lockout: bool,
+    allow_blast_radius: bool,
 ) -> ExitCode:
     """Bring the kernel to the policy: all of it, or nothing.
 
@@ -56,18 +70,14 @@ def command(
     the interfaces named by --interface or in microseg.toml.
     """
     with policy_input.chosen(settings.policy_dir, rev) as given, progress.of_steps() as announce:
-        request = Request(
-            given.compiler(audit=audit),
-            instance.operator(settings),
-            settings.interfaces,
-            settings.hook,
-            sizing=settings.sizing,
+        request = replace(
+            requests.request(settings, given.compiler(audit=audit)),
             allow_failing_tests=allow_failing_tests,
-            adopt_s=settings.adopt_s,
-            debug_program=settings.debug_program,
+            allow_lockout=allow_lockout,
             confirm_within_s=confirm_within_s,
-            settings=settings.data_plane,
         )
+        if allow_blast_radius:
+            request = replace(request, limits=None)
         result = apply(instance.open_host(settings), request, announce=announce)
     if output_format == "json":
         _use_program(settings)

@@ -48,6 +48,8 @@ class ExitCode(IntEnum):
 def exit_code(error: Exception) -> ExitCode:
     """Return how the process ends after a foreseen error."""
     match error:
+        case ApplyError(cause=GuardError()):
+            return ExitCode.REFUSED
         case ApplyError():
             environmental = isinstance(error.cause, KernelError | PermissionError)
             return ExitCode.KERNEL if environmental else ExitCode.FAILED

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import comparison, instance, options, policy_input, terminal
+from microseg.cli import comparison, instance, options, policy_input, requests, terminal
 from microseg.cli.comparison import Comparison
 from microseg.cli.exits import Command, ExitCode
 from microseg.reconcile import effect
 from microseg.reconcile.apply import propose, refusal
 from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.revision import describe
-from microseg.reconcile.transaction import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,14 +57,7 @@ def command(
 
 
 def _with_kernel(settings: Settings, given: PolicyInput, *, audit: bool) -> Comparison:
-    request = Request(
-        given.compiler(audit=audit),
-        instance.operator(settings),
-        settings.interfaces,
-        settings.hook,
-        sizing=settings.sizing,
-        settings=settings.data_plane,
-    )
+    request = requests.request(settings, given.compiler(audit=audit))
     tx = propose(instance.open_host(settings), request)
     for problem in tx.warnings:
         terminal.warn(problem)

@@ -227,6 +227,16 @@ def describe_directory(policy_dir: Path) -> Revision | None:
         return Revision(commit, _subject(repo, commit), _is_dirty(repo, prefix))
 
 
+def remote_url(policy_dir: Path) -> str:
+    """Return where the policy's repository fetches from, empty when from nowhere; raises GitError."""
+    repo, _ = _open(policy_dir)
+    with repo:
+        names = [remote.name for remote in repo.remotes]
+        if not names:
+            return ""
+        return repo.remotes["origin" if "origin" in names else names[0]].url
+
+
 def _open(policy_dir: Path) -> tuple[Repo, str]:
     """Return the repository and the policy directory's path in it (empty: its top).
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microseg.abi import Entries
+    from microseg.abi_session import Session
 
 _ZERO = bytes(4)
 _CANNOT_JUDGE = (Outcome.DROP_SLOT, Outcome.DROP_PROBES, Outcome.DROP_INTERNAL)
@@ -285,6 +286,10 @@ class PinnedDataPlane:
             int.from_bytes(key, sys.byteorder): RuleCount(*decode_rule_count(counters.split_per_cpu(value)))
             for key, value in counters.entries().items()
         }
+
+    def sessions(self) -> list[Session]:
+        """Return the live sessions, in no order."""
+        return list(Flows(self).sessions())
 
     def forget_rules(self, rule_ids: Sequence[int]) -> None:
         """Remove the counters of rules that are in no policy any more, to make room for others."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from microseg.abi import PolicyMap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from microseg.abi import Entries, Root, SlotConfig
+    from microseg.abi_session import Session
     from microseg.abi_settings import Settings
     from microseg.policy.rules import Verdict
 
@@ -209,6 +210,10 @@ class DataPlane(Protocol):
 
     def rule_counts(self) -> Mapping[int, RuleCount]:
         """Return what each rule id has judged; id 0 is the default."""
+        ...
+
+    def sessions(self) -> Iterable[Session]:
+        """Return the live sessions, in no order."""
         ...
 
     def boot_time_s(self) -> int:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import PolicyMap
+from microseg.policy.frames import write_frame
 from microseg.reconcile.errors import CapacityError, GuardError, NoInterfaceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from microseg.abi import SlotContents
-    from microseg.reconcile.dataplane import Attachment
+    from microseg.reconcile.dataplane import Attachment, DataPlane
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.observed import Observed
+    from microseg.reconcile.records import Names
+    from microseg.reconcile.safeguards import Lifelines
 
 SIZING_KEYS = {
     PolicyMap.IPCACHE4: "addresses",
@@ -24,6 +27,8 @@ SIZING_KEYS = {
 """Where microseg.toml sizes each map, under [maps]."""
 
 TESTS_FLAG = "--allow-failing-tests"
+LOCKOUT_FLAG = "--allow-lockout"
+BLAST_FLAG = "--allow-blast-radius"
 
 
 def check_confirm(observed: Observed) -> None:
@@ -82,4 +87,25 @@ def check_tests(desired: Desired, *, allowed: bool) -> None:
     raise GuardError(
         f"{count} {fail}, the first at {first.span}: {first.message}; nothing was changed",
         advice=f"microseg test shows them all; to apply nevertheless: {TESTS_FLAG}",
+    )
+
+
+def check_kept(plane: DataPlane, generation: int, lifelines: Lifelines, names: Names) -> None:
+    """Ask the kernel, by a slot that judges nothing yet, whether these stay possible; raises GuardError."""
+    if not lifelines.kept:
+        return
+    answers = plane.judge([write_frame(kept.packet) for kept in lifelines.kept], generation)
+    for kept, answer in zip(lifelines.kept, answers, strict=True):
+        if answer.verdict is not None and not answer.verdict.passes:
+            rule = names.rules.get(answer.rule)
+            by = f"`{rule.text}` at {rule.place}" if rule and rule.place else "the default"
+            raise lockout_error(f"{kept.name} ({kept.packet}) gets {answer.verdict.name.lower()} by {by}")
+
+
+def lockout_error(what: str) -> GuardError:
+    """Return the refusal to cut somebody off."""
+    return GuardError(
+        f"it would lock you out: {what}; nothing was changed",
+        advice="allow it ahead of that; to cut it nevertheless: "
+        f"{LOCKOUT_FLAG}, best with --confirm-within 5m",
     )

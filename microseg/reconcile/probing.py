@@ -11,10 +11,11 @@ from microseg.policy.rules import OrderedRule
 from microseg.reconcile.errors import ProbeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from microseg.analysis.witnesses import Witness
     from microseg.compiler.pipeline import Compilation
+    from microseg.policy.packet import Packet
     from microseg.policy.rules import Decider
     from microseg.reconcile.dataplane import DataPlane, Judged
     from microseg.reconcile.records import Names
@@ -28,15 +29,21 @@ class Disagreement:
     answer: Judged
 
 
-def probe(plane: DataPlane, generation: int, compilation: Compilation, names: Names) -> None:
-    """Ask about what the policy's tests speak of and about a sample of its rules (I4).
+def probe(
+    plane: DataPlane,
+    generation: int,
+    compilation: Compilation,
+    names: Names,
+    first: Iterable[Packet] = (),
+) -> None:
+    """Ask about these packets, what the policy's tests speak of, and a sample of its rules (I4).
 
     Raises:
         ProbeError: the kernel would decide otherwise than the policy's text says.
         KernelError: the kernel can't be asked.
 
     """
-    asked = witnesses(compilation.ruleset)
+    asked = witnesses(compilation.ruleset, first)
     answers = plane.judge([write_frame(witness.packet) for witness in asked], generation)
     ids = _rule_ids(compilation)
     wrong = [

@@ -95,10 +95,21 @@ def restore(host: Host, how: Restoration) -> RestoreResult:
         )
     if state.confirmed is None:
         return RestoreResult(0, None, warnings=tuple(warnings))
-    contents = _read_image(host, state.confirmed)
-    names = _read_names(host, state.confirmed, warnings)
-    desired = Desired(contents, names, state.confirmed.revision)
-    request = Request(
+    found: list[str] = []
+    request = _request(host, how, state.confirmed, wanted, found)
+    result = apply(host, request, SEQUENCE, how.announce)
+    return RestoreResult(
+        result.generation, state.confirmed, wanted, missing, (*warnings, *found, *result.warnings)
+    )
+
+
+def _request(
+    host: Host, how: Restoration, confirmed: Applied, wanted: tuple[Attachment, ...], warnings: list[str]
+) -> Request:
+    """Ask for what was confirmed; warnings take what is to be said of it."""
+    contents = _read_image(host, confirmed)
+    desired = Desired(contents, _read_names(host, confirmed, warnings), confirmed.revision)
+    return Request(
         lambda _: desired,
         how.operator,
         attachments=wanted,
@@ -107,8 +118,6 @@ def restore(host: Host, how: Restoration) -> RestoreResult:
         settings=how.settings,
         operation=Operation.RESTORE,
     )
-    result = apply(host, request, SEQUENCE, how.announce)
-    return RestoreResult(result.generation, state.confirmed, wanted, missing, (*warnings, *result.warnings))
 
 
 def _guard(tx: Transaction) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import Root
-from microseg.reconcile import guards, probing, staging
+from microseg.reconcile import blast, guards, staging
 from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
@@ -59,6 +59,12 @@ def guard(tx: Transaction) -> None:
     guards.check_interfaces(tx.observed, tx.wanted())
     guards.check_capacity(tx.desired.contents, tx.capacities())
     guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
+    if tx.desired.compilation and not tx.plan.is_empty:
+        from microseg.reconcile import lockout  # noqa: PLC0415  who has no text to compile needs no analysis
+
+        lockout.check(tx.desired.compilation.ruleset, tx.request)
+    if tx.request.limits:
+        blast.check(tx.host.plane, tx.plan, tx.desired, tx.live, tx.request.limits)
 
 
 def load(tx: Transaction) -> None:
@@ -106,8 +112,14 @@ def verify(tx: Transaction) -> None:
 
 def probe(tx: Transaction) -> None:
     """Ask the kernel about packets by the standby slot; nothing live takes part (I4)."""
-    if tx.desired.compilation is not None:
-        probing.probe(tx.host.plane, tx.generation, tx.desired.compilation, tx.desired.names)
+    plane, desired, request = tx.host.plane, tx.desired, tx.request
+    if not request.allow_lockout:
+        guards.check_kept(plane, tx.generation, request.lifelines, desired.names)
+    if desired.compilation is not None:
+        from microseg.reconcile import lockout, probing  # noqa: PLC0415  as in guard
+
+        first = lockout.packets(desired.compilation.ruleset, request.lifelines)
+        probing.probe(plane, tx.generation, desired.compilation, desired.names, first)
 
 
 def note(tx: Transaction) -> None:

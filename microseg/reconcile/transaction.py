@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from microseg.reconcile.dataplane import Attachment, Sizing
 from microseg.reconcile.lock import Lock
 from microseg.reconcile.records import Operation
+from microseg.reconcile.safeguards import NO_LIFELINES, Lifelines, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,9 @@ class Request:
         attachments: where else, and how.
         sizing: capacities of maps that have to be made.
         allow_failing_tests: apply although the policy's own tests fail.
+        lifelines: what must not be cut.
+        allow_lockout: cut it nevertheless.
+        limits: how much may change at once; None: everything.
         debug_program: a program that has to be loaded traces each packet.
         adopt_s: for how long after attaching connections in progress are adopted.
         settings: of the program; None: as they are.
@@ -86,6 +90,9 @@ class Request:
     attachments: tuple[Attachment, ...] = ()
     sizing: Sizing = field(default_factory=Sizing)
     allow_failing_tests: bool = False
+    lifelines: Lifelines = NO_LIFELINES
+    allow_lockout: bool = False
+    limits: Limits | None = None
     adopt_s: float = 0.0
     debug_program: bool = False
     settings: Settings | None = None

@@ -12,6 +12,8 @@ from cli.machine import Machine, network
 from cli.terminal_session import Session
 from reconcile.fake import FakeDataPlane
 
+from microseg.reconcile.safeguards import NO_LIFELINES
+
 
 @pytest.fixture
 def plane() -> FakeDataPlane:
@@ -30,6 +32,7 @@ def session(
     """An instance with a small policy in a folder of its own."""
     monkeypatch.setattr("microseg.cli.instance.open_plane", lambda _: plane)
     monkeypatch.setattr("microseg.cli.instance.open_flows", lambda _: flows)
+    monkeypatch.setattr("microseg.cli.lifelines.of", lambda _: NO_LIFELINES)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     for name in ("POLICY_DIR", "STATE_DIR", "RUN_DIR", "PIN_DIR", "INTERFACES", "HOOK", "CONFIG"):
         monkeypatch.delenv(f"MICROSEG_{name}", raising=False)

@@ -16,6 +16,7 @@ from microseg.config import SETTINGS, SIZING_TABLE, ConfigError, Settings, load
 from microseg.output.severities import Severities
 from microseg.reconcile import guards
 from microseg.reconcile.dataplane import Hook, Sizing
+from microseg.reconcile.safeguards import Limits
 
 
 def written(folder: Path, text: str) -> Path:
@@ -67,7 +68,7 @@ def test_option_beats_variable_beats_file_beats_default(
 
 
 def test_all_settings_are_tried_above() -> None:
-    tables = {"sizing", "data_plane", "lint", "agent"}
+    tables = {"sizing", "limits", "data_plane", "lint", "agent"}
     assert {setting.name for setting in SETTINGS} | tables == {each.name for each in fields(Settings)}
 
 
@@ -111,6 +112,11 @@ def test_lint_options_that_can_not_be_used(tmp_path: Path, line: str, message: s
         load({}, {}, written(tmp_path, f"[lint]\n{line}\n"))
 
 
+def test_limits_of_the_guards(tmp_path: Path) -> None:
+    found = load({}, {}, written(tmp_path, "[guards]\nsessions_percent = 5\n")).limits
+    assert found == Limits(entries_percent=50, sessions_percent=5)
+
+
 def test_map_sizes(tmp_path: Path) -> None:
     assert load({}, {}, written(tmp_path, "[maps]\nrules = 5\n")).sizing == Sizing(rules=5)
 
@@ -129,6 +135,10 @@ def test_map_sizes(tmp_path: Path) -> None:
         ("policy_dir = ''", "not a path"),
         ("policy_dir = 7", "not a path"),
         ("maps = 3", "maps is not a table"),
+        ("[guards]\nentries_percent = 101", "not a percentage"),
+        ("[guards]\nentries_percent = true", "not a percentage"),
+        ("[guards]\nentries = 5", "unknown setting entries"),
+        ("guards = 5", "guards is not a table"),
         ("[maps]\nrules = 0", "not a number of entries"),
         ("[maps]\nrules = 'many'", "not a number of entries"),
         ("[maps]\nrule = 5", "unknown setting rule"),

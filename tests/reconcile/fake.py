@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from reconcile.fake_search import image_of
 
 from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+from microseg.abi_session import Session
 from microseg.abi_settings import Settings
 from microseg.compiler.interpret import search
 from microseg.policy.frames import read_frame
@@ -79,6 +80,7 @@ class FakeDataPlane:
         self.adopting_until = 0
         self.settings = Settings()
         self.counts: dict[int, RuleCount] = {}
+        self.live_sessions: list[Session] = []
         self.forget()
 
     def close(self) -> None:
@@ -221,6 +223,10 @@ class FakeDataPlane:
     @counted
     def write_settings(self, settings: Settings) -> None:
         self.settings = settings
+
+    @counted
+    def sessions(self) -> list[Session]:
+        return list(self.live_sessions)
 
     @counted
     def adopt_until(self, boot_s: int) -> None:
