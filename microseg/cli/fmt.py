@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from microseg.cli import options, policy_input, terminal
+from microseg.cli.clock import now
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.replacing import replace_file
 from microseg.diagnostics import summary
@@ -53,23 +54,35 @@ def command(
 ) -> ExitCode:
     """Put policy files into their one format.
 
-    Words, order, comments and meaning stay as they are. A file with a syntax error is left alone, and makes
-    the exit code 1. Needs neither root nor a kernel.
+    Words, order, comments and meaning stay as they are; before anything is written it is proved that every
+    packet gets what it got. A file with a syntax error is left alone, and makes the exit code 1. Needs no
+    root and no kernel.
     """
     folder = directory or settings.policy_dir
     tree = policy_input.files(folder).tree
     parsed = parse_tree(tree)
     broken = _broken(parsed)
     rewrites = [each for each in _rewrites(tree, parsed, broken) if each.is_needed]
-    if not check and not diff:
-        for each in rewrites:
-            replace_file(folder / each.path, each.after)
+    if rewrites and not check and not diff:
+        _write(folder, tree, rewrites)
     if output_format == "json":
         terminal.dump({"unformatted": [each.path for each in rewrites], "broken": sorted(broken)})
     else:
         _show(rewrites, written=not (check or diff), diff=diff)
         _show_broken(parsed, broken)
     return ExitCode.FAILED if broken or (check and rewrites) else ExitCode.DONE
+
+
+def _write(folder: Path, tree: SourceTree, rewrites: list[Rewrite]) -> None:
+    """Write the files, once it's proved that for every packet the policy does what it did."""
+    from microseg.editing import meaning  # noqa: PLC0415  nothing else here needs the analysis
+
+    changed = {each.path: each.after for each in rewrites}
+    assert meaning.is_kept_by(changed, tree, now().date()), (
+        "the formatted policy would do something else: a fault of microseg; nothing was written"
+    )
+    for path, content in changed.items():
+        replace_file(folder / path, content)
 
 
 def _broken(parsed: Parsed) -> set[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from microseg.analysis import difference, taste
+from microseg.analysis import taste
 from microseg.analysis.examine import examine
-from microseg.diagnostics import has_errors
 from microseg.editing import edits
 from microseg.editing.fixes import fixes
+from microseg.editing.meaning import is_kept
 from microseg.editing.overlay import OverlayTree
 from microseg.source import SourceError
 
@@ -53,18 +53,12 @@ def mend(tree: SourceTree, today: date, options: taste.Options = taste.DEFAULT_O
         if not changed:
             break
         after = examine(OverlayTree(tree, contents | changed), today, review=options)
-        if not _is_safe(examination.compilation, after.compilation):
+        if not is_kept(examination.compilation, after.compilation):
             break  # it can't be: but a fix that breaks a policy, or changes what it does, is never kept
         contents |= changed
         fixed += gone
         examination = after
     return Mended(contents, tuple(fixed), examination)
-
-
-def _is_safe(before: Compilation, after: Compilation) -> bool:
-    if has_errors(before.diagnostics):
-        return True
-    return not has_errors(after.diagnostics) and not difference.compare(before.intended, after.intended)
 
 
 def _once(tree: SourceTree, found: Compilation) -> tuple[dict[str, bytes], list[Diagnostic]]:

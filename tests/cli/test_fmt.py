@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from cli.terminal_session import BROKEN, Session
 
 UGLY = "group a=10.0.0.0/8  # the net\npolicy p{allow a->any}\n"
@@ -22,6 +23,17 @@ def test_files_are_rewritten_once(session: Session) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
     assert session.expect(0, "fmt") == "Nothing to format.\n"
     assert [each.name for each in session.policies.iterdir()] == ["shop.mseg"]
+
+
+def test_what_would_change_the_meaning_is_not_written(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(session, UGLY)
+    monkeypatch.setattr("microseg.cli.fmt.print_file", lambda _: NICE.replace("allow", "deny"))
+    result = session.type("fmt")
+    assert isinstance(result.exception, AssertionError)
+    assert "nothing was written" in str(result.exception)
+    assert (session.policies / "shop.mseg").read_text() == UGLY
 
 
 def test_check_writes_nothing(session: Session) -> None:
