@@ -138,9 +138,14 @@ class MemoryTree:
 
 def checked_size(path: str, content: bytes) -> bytes:
     """Return the content; raises SourceError when it is longer than MAX_FILE_BYTES."""
-    if len(content) > MAX_FILE_BYTES:
-        raise SourceError(path, f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB")
+    check_size(path, len(content))
     return content
+
+
+def check_size(path: str, size: int) -> None:
+    """Refuse a file of so many bytes when that is more than MAX_FILE_BYTES; raises SourceError."""
+    if size > MAX_FILE_BYTES:
+        raise SourceError(path, f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB")
 
 
 def _read_regular(path: str, real: Path) -> bytes:

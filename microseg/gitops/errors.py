@@ -52,3 +52,7 @@ class RemoteError(GitError):
 
 class SignatureError(GitError):
     """What has to be signed isn't, or not by somebody who may."""
+
+
+class TooManyFilesError(GitError):
+    """The policy directory of a commit has more files than a policy may."""

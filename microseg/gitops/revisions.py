@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from microseg.gitops.errors import (
     DubiousOwnershipError,
@@ -18,11 +17,14 @@ from microseg.gitops.errors import (
     GitMissingError,
     NoPolicyDirectoryError,
     NotARepositoryError,
+    TooManyFilesError,
     UnknownRevisionError,
 )
+from microseg.gitops.listing import Entry, EntryKind, read_listing
 from microseg.gitops.record import Candidate
 from microseg.reconcile.revision import Revision
-from microseg.source import SourceError, checked_size, is_policy_path, normalize_path
+from microseg.render import printable, shortened
+from microseg.source import SourceError, check_size, is_policy_path, normalize_path
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is told when it's needed, not at import
 
@@ -38,25 +40,10 @@ MAX_LINKS = 40
 HASH_LENGTHS = (40, 64)
 
 
-class _Kind(Enum):
-    """What a tree entry is; the value is its mode in git."""
-
-    FILE = "100644"
-    EXECUTABLE = "100755"
-    LINK = "120000"
-    SUBMODULE = "160000"
-
-
-class _Entry(NamedTuple):
-    kind: _Kind
-    name: str
-    """The object's name, in hexadecimal."""
-
-
 class GitTree:
     """The policy directory in one commit; a SourceTree and a context manager."""
 
-    def __init__(self, repo: Repo, revision: Revision, entries: dict[str, _Entry]) -> None:
+    def __init__(self, repo: Repo, revision: Revision, entries: dict[str, Entry]) -> None:
         self.revision = revision
         self._repo = repo
         self._entries = entries
@@ -66,7 +53,7 @@ class GitTree:
         return sorted(
             path
             for path, entry in self._entries.items()
-            if is_policy_path(path) and entry.kind is not _Kind.SUBMODULE
+            if is_policy_path(path) and entry.kind is not EntryKind.SUBMODULE
         )
 
     def read(self, path: str) -> bytes:
@@ -76,9 +63,9 @@ class GitTree:
         if entry is None:
             folder = any(other.startswith(f"{real}/") for other in self._entries)
             raise SourceError(path, "not a regular file" if folder or not real else "no such file")
-        if entry.kind is _Kind.SUBMODULE:
+        if entry.kind is EntryKind.SUBMODULE:
             raise SourceError(path, "not a regular file")
-        return checked_size(path, self._blob(entry))
+        return self._blob(path, entry)
 
     def close(self) -> None:
         """End the git processes that serve this tree."""
@@ -95,8 +82,11 @@ class GitTree:
     ) -> None:
         self.close()
 
-    def _blob(self, entry: _Entry) -> bytes:
-        content: bytes = self._repo.odb.stream(bytes.fromhex(entry.name)).read()
+    def _blob(self, path: str, entry: Entry) -> bytes:
+        """Return an object's content; one that is too large isn't even begun to be read."""
+        name = bytes.fromhex(entry.name)
+        check_size(path, self._repo.odb.info(name).size)
+        content: bytes = self._repo.odb.stream(name).read()
         return content
 
     def _resolve(self, path: str) -> str:
@@ -114,17 +104,17 @@ class GitTree:
                 done.pop()
                 continue
             entry = self._entries.get("/".join((*done, part)))
-            if entry is None or entry.kind is not _Kind.LINK:
+            if entry is None or entry.kind is not EntryKind.LINK:
                 done.append(part)
                 continue
             links += 1
             pending = [*self._target(path, entry, links), *pending]
         return "/".join(done)
 
-    def _target(self, path: str, entry: _Entry, links: int) -> list[str]:
+    def _target(self, path: str, entry: Entry, links: int) -> list[str]:
         if links > MAX_LINKS:
             raise SourceError(path, "too many levels of symbolic links")
-        target = os.fsdecode(self._blob(entry))
+        target = os.fsdecode(self._blob(path, entry))
         if target.startswith("/"):
             raise SourceError(path, "a symbolic link that leads outside the policy directory")
         return target.split("/")
@@ -323,16 +313,21 @@ def _candidate(repo: Repo, commit: str) -> Candidate:
 
 
 def _subject(repo: Repo, commit: str) -> str:
+    """Return the first line of a commit's message, without what could steer a terminal."""
     summary = repo.commit(commit).summary
-    return summary.decode(errors="replace") if isinstance(summary, bytes) else summary
+    text = summary.decode(errors="replace") if isinstance(summary, bytes) else summary
+    return shortened(printable(text))
 
 
-def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
+def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, Entry]:
     """Return what the policy directory holds in a commit, by relative path."""
+    listing = repo.git.ls_tree("-r", "-z", "--full-tree", f"{commit}:{prefix}", as_process=True)
     try:
-        listing = repo.git.ls_tree(
-            "-r", "-z", "--full-tree", f"{commit}:{prefix}", strip_newline_in_stdout=False
-        )
+        entries = read_listing(listing.stdout)
+        listing.wait()
+    except TooManyFilesError:
+        listing.kill()
+        raise
     except GitCommandError as error:
         if prefix and _is_submodule(repo, commit, prefix):
             raise NoPolicyDirectoryError(
@@ -343,18 +338,12 @@ def _entries(repo: Repo, commit: str, prefix: str) -> dict[str, _Entry]:
             f"commit {commit[:10]} has no directory {prefix or '.'}",
             advice="name the policy directory as it is in that commit: --policy-dir",
         ) from error
-    entries = {}
-    for line in listing.split("\0"):
-        if line:
-            described, _, path = line.partition("\t")
-            mode, _, name = described.split(" ")
-            entries[path] = _Entry(_Kind(mode), name)
     return entries
 
 
 def _is_submodule(repo: Repo, commit: str, prefix: str) -> bool:
     listing = repo.git.ls_tree("-z", "--full-tree", commit, "--", prefix)
-    return bool(listing.startswith(_Kind.SUBMODULE.value))
+    return bool(listing.startswith(EntryKind.SUBMODULE.value))
 
 
 def _is_dirty(repo: Repo, prefix: str) -> bool:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from microseg.gitops.errors import GitError, NoPolicyDirectoryError, SignatureError
+from microseg.gitops.errors import GitError, NoPolicyDirectoryError, SignatureError, TooManyFilesError
 from microseg.gitops.record import Attempt
 from microseg.reconcile.apply import apply
 from microseg.reconcile.dataplane import KernelError
@@ -43,6 +43,7 @@ LASTING = (
     NoPolicyDirectoryError,
     SignatureError,
     SourceError,
+    TooManyFilesError,
 )
 """What the same commit would meet again; anything else may pass."""
 
