@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from microseg.compiler.names import Names
     from microseg.compiler.resolve import Resolution
-    from microseg.policy.rules import NamedSet, Rule
+    from microseg.policy.rules import NamedSet, Rule, Ruleset
 
 _ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(Protocol.ICMPV6)}
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
@@ -50,11 +50,23 @@ def check(
         for rule in policy.rules:
             found += _expiry(rule, today, notice)
             found += _unmatchable(rule, groups)
+    found += _nothing_protected(resolution.ruleset, groups)
     if whole:
         found += _unused(resolution.scope.groups, Code.UNUSED_GROUP)
         found += _unused(resolution.scope.services, Code.UNUSED_SERVICE)
         found += _nothing_inside(files)
     return found
+
+
+def _nothing_protected(ruleset: Ruleset, groups: Iterable[str]) -> Iterator[Diagnostic]:
+    for protect in ruleset.protects:
+        if not protect.src.addresses and protect.src.name not in groups:
+            yield Diagnostic.of(
+                Code.EMPTY_SET,
+                protect.span,
+                f"this protects nothing: `{protect.src.name}` has no address",
+                help="look at its `-`, `&` and lists",
+            )
 
 
 def _mixed_operators(files: Iterable[ast.File]) -> Iterator[Diagnostic]:

@@ -33,6 +33,12 @@ def test_a_sound_policy_gives_no_word() -> None:
     assert found(text) == []
 
 
+def test_protecting_nobody_is_told_once() -> None:
+    assert found("protect ssh from 10.0.0.1 & 10.0.0.2 : tcp/22") == [("MS305", 1)]
+    assert found("group g = 10.0.0.1 & 10.0.0.2\nprotect ssh from g : tcp/22") == [("MS305", 1)]
+    assert found("protect ssh from 10.0.0.1 : tcp/22") == []
+
+
 def test_expiry_is_counted_in_days_from_today() -> None:
     rule = "policy p {\nallow any -> any expires 2026-06-15\n}"
     assert found(rule, date(2026, 5, 31)) == []

@@ -37,6 +37,9 @@ def test_the_offered_hooks_look_at_policies_and_install_the_package() -> None:
         assert hook["language"] == "python"
         assert hook["entry"].split()[0] == "microseg"
         assert re.search(hook["files"], "policies.d/shop.mseg")
+        assert bool(re.search(hook["files"], "policies.d/lists/drop.netset")) is (
+            hook["id"] != "microseg-fmt"
+        )
 
 
 def test_the_offered_hooks_pass_on_the_example_policy() -> None:
