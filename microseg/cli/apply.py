@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from microseg.cli import (
     hook_text,
     instance,
     options,
+    plan_file,
     plan_text,
     policy_input,
     progress,
@@ -27,9 +29,11 @@ from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.guards import BLAST_FLAG, LOCKOUT_FLAG, TESTS_FLAG
 from microseg.reconcile.records import revision_to_json
 from microseg.reconcile.revision import describe
+from microseg.reconcile.saved import read
 
 if TYPE_CHECKING:
     from microseg.config import Settings
+    from microseg.reconcile.saved import SavedPlan
     from microseg.reconcile.transaction import Result
 
 
@@ -38,6 +42,7 @@ TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
 
 
 @click.command("apply", cls=Command)
+@click.argument("plan", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @options.with_settings(*options.POLICY, *options.WRITING, *options.ATTACHING, "debug_program")
 @options.revision
 @options.audit
@@ -54,28 +59,28 @@ TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
 @options.output_format
 def command(
     settings: Settings,
+    plan: Path | None,
     rev: str | None,
     output_format: str,
     *,
     audit: bool,
-    confirm_within_s: int,
-    allow_failing_tests: bool,
-    allow_lockout: bool,
     allow_blast_radius: bool,
+    **asked: Any,  # noqa: ANN401  fields of Request
 ) -> ExitCode:
     """Bring the kernel to the policy: all of it, or nothing.
 
     The new policy is staged beside the one in force, read back and verified; then one store switches. When
     anything fails, the policy in force stays as it is. The first apply loads the program and attaches it to
     the interfaces named by --interface or in microseg.toml.
+
+    With PLAN, a file of microseg plan --out, what that plan showed is done, or, when anything it was made
+    from has changed since, nothing (exit 3).
     """
+    saved = _saved(plan, rev, audit=audit)
+    if saved:
+        settings, rev, audit = plan_file.settings_of(saved, settings), saved.origin.rev, saved.origin.audit
     with policy_input.chosen(settings.policy_dir, rev) as given, progress.of_steps() as announce:
-        request = replace(
-            requests.request(settings, given.compiler(audit=audit)),
-            allow_failing_tests=allow_failing_tests,
-            allow_lockout=allow_lockout,
-            confirm_within_s=confirm_within_s,
-        )
+        request = replace(requests.request(settings, given.compiler(audit=audit)), saved=saved, **asked)
         if allow_blast_radius:
             request = replace(request, limits=None)
         result = apply(instance.open_host(settings), request, announce=announce)
@@ -90,6 +95,16 @@ def command(
         terminal.warn(f"the program traces each packet, which is slow: cat {TRACE_PIPE}")
         terminal.remark("try", "microseg apply --no-debug-program ends it")
     return ExitCode.DONE
+
+
+def _saved(plan: Path | None, rev: str | None, *, audit: bool) -> SavedPlan | None:
+    if plan is None:
+        return None
+    if rev is not None or audit:
+        raise click.UsageError(
+            "A saved plan says itself which policy it is for: leave --rev and --audit away."
+        )
+    return read(plan)
 
 
 def _use_program(settings: Settings) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import comparison, instance, options, policy_input, requests, terminal
+from microseg.cli import comparison, instance, options, plan_file, policy_input, requests, terminal
 from microseg.cli.comparison import Comparison
 from microseg.cli.exits import Command, ExitCode
 from microseg.reconcile import effect
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 @options.revision
 @click.option("--against", metavar="REV", help="Compare with this commit instead of the kernel.")
 @options.audit
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Save the plan in this file, for microseg apply FILE.",
+)
 @options.comparing
 @options.output_format_with("markdown")
 def command(
@@ -37,6 +43,7 @@ def command(
     output_format: str,
     *,
     audit: bool,
+    out: Path | None,
     entries: bool,
     detailed_exitcode: bool,
 ) -> ExitCode:
@@ -46,21 +53,32 @@ def command(
     needs neither root nor a kernel. Says which packets get something else, exactly, and which live sessions
     would be cut.
     """
+    if out and against is not None:
+        raise click.UsageError("--out saves what an apply would do; --against compares with a commit.")
     with policy_input.chosen(settings.policy_dir, rev) as given:
         if against is None:
-            found = _with_kernel(settings, given, audit=audit)
+            tx = _proposal(settings, given, audit=audit)
+            found = _with_kernel(settings, tx)
+            if out:
+                plan_file.write(out, tx, settings, rev, audit=audit)
         else:
             with policy_input.committed(settings.policy_dir, against) as base:
                 found = comparison.of_revisions(settings, base, given, audit=audit)
     comparison.show(found, output_format, entries=entries)
+    if out and output_format == "text":
+        terminal.say(f"The plan is saved. To carry it out, and nothing else: microseg apply {out}")
     return found.exit_code(detailed=detailed_exitcode)
 
 
-def _with_kernel(settings: Settings, given: PolicyInput, *, audit: bool) -> Comparison:
+def _proposal(settings: Settings, given: PolicyInput, *, audit: bool) -> Transaction:
     request = requests.request(settings, given.compiler(audit=audit))
     tx = propose(instance.open_host(settings), request)
     for problem in tx.warnings:
         terminal.warn(problem)
+    return tx
+
+
+def _with_kernel(settings: Settings, tx: Transaction) -> Comparison:
     return Comparison(
         tx.plan,
         effect.of_transaction(tx, _sessions(settings, tx)),

@@ -46,6 +46,23 @@ class GuardError(ReconcileError):
     """A guard refused; the kernel was not touched."""
 
 
+class StalePlanError(GuardError):
+    """What a saved plan was made from has changed; the kernel was not touched."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the saved plan is stale: {why}; nothing was changed",
+            advice="look at what would change now, and save that: microseg plan --out FILE",
+        )
+
+
+class PlanFileError(ReconcileError):
+    """A file is no saved plan; nothing was changed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; nothing was changed", advice="save it again: microseg plan --out FILE")
+
+
 class CapacityError(ReconcileError):
     """The policy doesn't fit the kernel's maps; the kernel was not touched."""
 

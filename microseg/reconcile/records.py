@@ -153,6 +153,7 @@ class HistoryEntry:
         digest: of the desired entries; empty when it didn't come to that.
         duration_ms: from the lock to the end.
         detail: what changed or what went wrong, in one line.
+        plan: number of the saved plan it carried out; empty without one.
 
     """
 
@@ -165,6 +166,7 @@ class HistoryEntry:
     digest: bytes
     duration_ms: int
     detail: str
+    plan: str = ""
 
 
 def state_to_json(state: State) -> Json:
@@ -239,6 +241,7 @@ def history_to_json(entry: HistoryEntry) -> Json:
         "digest": entry.digest.hex(),
         "duration_ms": entry.duration_ms,
         "detail": entry.detail,
+        "plan": entry.plan,
     }
 
 
@@ -255,6 +258,7 @@ def history_from_json(value: Json) -> HistoryEntry:
         bytes.fromhex(value["digest"]),
         int(value["duration_ms"]),
         str(value["detail"]),
+        str(value.get("plan", "")),
     )
 
 

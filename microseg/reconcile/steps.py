@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import Root
-from microseg.reconcile import blast, guards, staging
+from microseg.reconcile import blast, guards, saved, staging
 from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
@@ -54,6 +54,8 @@ def compile_policy(tx: Transaction) -> None:
 
 def guard(tx: Transaction) -> None:
     """Refuse what must not be done; the last step that touches nothing."""
+    if tx.request.saved:
+        saved.check(tx.request.saved, tx)
     guards.check_confirm(tx.observed)
     guards.check_return(tx.observed, tx.request.confirm_within_s)
     guards.check_interfaces(tx.observed, tx.wanted())
@@ -181,7 +183,7 @@ def wait(tx: Transaction) -> None:
 def record(tx: Transaction) -> None:
     """Write down what is in force now, and that it was done."""
     store, state = tx.host.store, _state(tx)
-    if tx.plan.is_empty and _is_recorded(tx, state):
+    if tx.plan.is_empty and not tx.request.saved and _is_recorded(tx, state):
         return
     if not tx.plan.replaces_policy:
         store.write_image(tx.generation, tx.desired.contents)
@@ -206,6 +208,7 @@ def history_entry(
         digest=desired.contents.config.digest if desired else b"",
         duration_ms=tx.duration_ms(),
         detail=detail,
+        plan=tx.request.saved.number if tx.request.saved else "",
     )
 
 

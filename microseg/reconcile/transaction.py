@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from microseg.reconcile.known import Known
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.plan import Plan
+    from microseg.reconcile.saved import SavedPlan
     from microseg.reconcile.state import StateStore
 
 
@@ -75,6 +76,7 @@ class Request:
         lifelines: what must not be cut.
         allow_lockout: cut it nevertheless.
         limits: how much may change at once; None: everything.
+        saved: carry this plan out, or nothing; None: whatever there is to do.
         debug_program: a program that has to be loaded traces each packet.
         adopt_s: for how long after attaching connections in progress are adopted.
         settings: of the program; None: as they are.
@@ -93,6 +95,7 @@ class Request:
     lifelines: Lifelines = NO_LIFELINES
     allow_lockout: bool = False
     limits: Limits | None = None
+    saved: SavedPlan | None = None
     adopt_s: float = 0.0
     debug_program: bool = False
     settings: Settings | None = None
