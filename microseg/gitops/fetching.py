@@ -29,6 +29,9 @@ TRANSPORTS = "file:https:ssh"
 LOCAL_TIMEOUT_S = 60.0
 """For git commands that talk to nobody."""
 
+OWN = "--git-dir=."
+"""The clone itself, however broken, and never a repository around it."""
+
 LS_REMOTE_NO_MATCH = 2
 """Exit status of `git ls-remote --exit-code` when there is no such reference."""
 
@@ -75,8 +78,19 @@ def fetch(clone: Path, remote: Remote) -> None:
         GitMissingError: git isn't installed.
 
     """
-    if not _is_whole(clone):
+    if not (clone / "objects").is_dir():
         _make(clone)
+    try:
+        _fetch_first(clone, remote)
+    except RemoteError as error:
+        if _is_whole(clone):
+            raise _explained(clone, remote, error) from error
+        _make(clone)
+        _fetch_first(clone, remote)
+
+
+def _fetch_first(clone: Path, remote: Remote) -> None:
+    """Fetch the first reference that exists; raises what failed for the very first of them."""
     failure: RemoteError | None = None
     for reference in remote.references():
         try:
@@ -86,7 +100,7 @@ def fetch(clone: Path, remote: Remote) -> None:
         else:
             return
     assert failure, "a remote has a reference at least"
-    raise _explained(clone, remote, failure) from failure
+    raise failure
 
 
 def remove_stale_locks(clone: Path) -> None:
@@ -98,7 +112,7 @@ def remove_stale_locks(clone: Path) -> None:
 def _fetch_one(clone: Path, remote: Remote, reference: str) -> None:
     words = ("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-auto-maintenance",
              "--no-write-fetch-head", "--end-of-options", remote.url, f"+{reference}:{FOLLOWED}")  # fmt: skip
-    status, text = _run(clone, "-c", "fetch.fsckObjects=true", *words, timeout_s=remote.timeout_s)
+    status, text = _run(clone, OWN, "-c", "fetch.fsckObjects=true", *words, timeout_s=remote.timeout_s)
     if status:
         raise RemoteError(f"{remote.name} can't be fetched from {remote.url}: {text}")
 
@@ -106,7 +120,7 @@ def _fetch_one(clone: Path, remote: Remote, reference: str) -> None:
 def _explained(clone: Path, remote: Remote, failure: RemoteError) -> RemoteError:
     """Say whether the remote is gone, or the branch is."""
     words = ("ls-remote", "--exit-code", "--end-of-options", remote.url, *remote.references())
-    status, _ = _run(clone, *words, timeout_s=remote.timeout_s)
+    status, _ = _run(clone, OWN, *words, timeout_s=remote.timeout_s)
     if status == LS_REMOTE_NO_MATCH and not _HASH.fullmatch(remote.name):
         return RemoteError(
             f"{remote.url} has no branch or tag {remote.name} (any more)",
@@ -117,9 +131,7 @@ def _explained(clone: Path, remote: Remote, failure: RemoteError) -> RemoteError
 
 
 def _is_whole(clone: Path) -> bool:
-    if not (clone / "objects").is_dir():
-        return False
-    return _run(clone, "rev-parse", "--git-dir", timeout_s=LOCAL_TIMEOUT_S)[0] == 0
+    return _run(clone, OWN, "rev-parse", "--git-dir", timeout_s=LOCAL_TIMEOUT_S)[0] == 0
 
 
 def _make(clone: Path) -> None:
@@ -154,7 +166,7 @@ def _run(folder: Path, *words: str, timeout_s: float) -> tuple[int, str]:
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise RemoteError(f"git {words[0]} did not end within {timeout_s:g} s") from error
+                raise RemoteError(f"git did not end within {timeout_s:g} s") from error
             raise
     return process.returncode, _reason(said)
 

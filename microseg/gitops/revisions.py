@@ -168,26 +168,33 @@ def open_object(folder: Path, name: str, prefix: str) -> GitTree:
         raise
 
 
-def find_candidate(policy_dir: Path, revision: str) -> Candidate:
-    """Return the commit that a branch, tag or hash names now; raises what `open_revision` raises."""
-    repo, _ = _open(policy_dir)
-    with repo:
-        return _candidate(repo, _existing_commit(repo, revision))
+def find_candidate(policy_dir: Path, revision: str, before: Candidate | None) -> tuple[Candidate, bool]:
+    """Return the commit that a name stands for now, and whether it doesn't follow the one before.
 
+    It doesn't after a force-push. When the history is too short to tell, as in a shallow clone, it's said to.
 
-def is_rewritten(policy_dir: Path, before: str, after: str) -> bool:
-    """Say whether a commit doesn't follow an earlier one: what a force-push leaves behind.
+    Raises:
+        NotARepositoryError, UnknownRevisionError: it isn't there.
+        DubiousOwnershipError, GitMissingError: git refuses or is missing.
 
-    False as well when the history is too short to tell, as in a shallow clone.
     """
-    repo, _ = _open(policy_dir)
+    repo, _ = _open(policy_dir, is_checked=False)
     with repo:
-        if _commit(repo, before) is None:
-            return False
-        status, _, _ = repo.git.merge_base(
-            "--is-ancestor", before, after, with_extended_output=True, with_exceptions=False
-        )
-        return status == 1 and not _is_shallow(repo)
+        commit = _existing_commit(repo, revision)
+        if before is not None and before.identity == commit:
+            return before, False
+        earlier = before.revision if before else None
+        return _candidate(repo, commit), earlier is not None and _is_rewritten(repo, earlier.commit, commit)
+
+
+def open_candidate(policy_dir: Path, revision: Revision) -> GitTree:
+    """Return the policy directory as it is in a commit that is known; raises what `open_revision` raises."""
+    repo, prefix = _open(policy_dir, is_checked=False)
+    try:
+        return GitTree(repo, revision, _entries(repo, revision.commit, prefix))
+    except BaseException:
+        repo.close()
+        raise
 
 
 def git_directories(policy_dir: Path) -> tuple[Path, Path]:
@@ -227,7 +234,7 @@ def remote_url(policy_dir: Path) -> str:
         return repo.remotes["origin" if "origin" in names else names[0]].url
 
 
-def _open(policy_dir: Path) -> tuple[Repo, str]:
+def _open(policy_dir: Path, *, is_checked: bool = True) -> tuple[Repo, str]:
     """Return the repository and the policy directory's path in it (empty: its top).
 
     A bare repository has commits only: `/srv/shop.git/policies.d` is the directory policies.d of those.
@@ -242,7 +249,8 @@ def _open(policy_dir: Path) -> tuple[Repo, str]:
         ) from error
     top = Path(repo.working_tree_dir or repo.git_dir).resolve()
     try:
-        _check_access(repo, top)
+        if is_checked:
+            _check_access(repo)
         _check_inside(repo, real)
     except BaseException:
         repo.close()
@@ -259,8 +267,9 @@ def _check_inside(repo: Repo, real: Path) -> None:
         raise NotARepositoryError(f"{real} belongs to git itself, and holds no policies")
 
 
-def _check_access(repo: Repo, top: Path) -> None:
+def _check_access(repo: Repo) -> None:
     """Let git say whether it reads this repository at all; it refuses those of other users."""
+    top = Path(repo.working_tree_dir or repo.git_dir).resolve()
     try:
         repo.git.rev_parse("--git-dir")
     except GitCommandNotFound as error:
@@ -295,6 +304,7 @@ def _commit(repo: Repo, revision: str) -> str | None:
 def _existing_commit(repo: Repo, revision: str) -> str:
     commit = _commit(repo, revision)
     if commit is None:
+        _check_access(repo)
         shallow = "; this clone is shallow: git fetch --unshallow" if _is_shallow(repo) else ""
         raise UnknownRevisionError(
             f"{revision!r} names no commit of {repo.working_dir or repo.git_dir}",
@@ -308,8 +318,19 @@ def _is_shallow(repo: Repo) -> bool:
 
 
 def _candidate(repo: Repo, commit: str) -> Candidate:
-    at = datetime.fromtimestamp(repo.commit(commit).committed_date, UTC)
-    return Candidate(commit, Revision(commit, _subject(repo, commit)), at)
+    """Return a commit with its subject, without what could steer a terminal, and its time."""
+    said = repo.git.log("-1", "--no-show-signature", "--format=%ct %s", commit)
+    seconds, _, subject = said.encode(errors="surrogateescape").decode(errors="replace").partition(" ")
+    return Candidate(
+        commit, Revision(commit, shortened(printable(subject))), datetime.fromtimestamp(int(seconds), UTC)
+    )
+
+
+def _is_rewritten(repo: Repo, before: str, after: str) -> bool:
+    status, _, _ = repo.git.merge_base(
+        "--is-ancestor", before, after, with_extended_output=True, with_exceptions=False
+    )
+    return status == 1 and not _is_shallow(repo)
 
 
 def _subject(repo: Repo, commit: str) -> str:

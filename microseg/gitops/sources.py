@@ -94,17 +94,17 @@ class BranchSource:
     def look(self, before: Candidate | None) -> Look:
         """Return the commit that the name stands for now."""
         try:
-            candidate = revisions.find_candidate(self._policy_dir, self._revision)
-            rewritten = self._rewritten(before, candidate)
+            candidate, is_other = revisions.find_candidate(self._policy_dir, self._revision, before)
         except UnknownRevisionError as error:
             return Look(before, (f"{error.message} (any more)" if before else error.message, error.advice))
         except GitError as error:
             return Look(before, (error.message, error.advice))
-        return Look(candidate, rewritten=rewritten)
+        return Look(candidate, rewritten=before.identity if before and is_other else "")
 
     def open(self, candidate: Candidate) -> AbstractContextManager[SourceTree]:
         """Give the policy directory as it is in that commit."""
-        return revisions.open_revision(self._policy_dir, candidate.identity)
+        assert candidate.revision, "what is followed is a commit"
+        return revisions.open_candidate(self._policy_dir, candidate.revision)
 
     def verify(self, candidate: Candidate) -> None:
         """Let git verify the commit, or the tag that is followed."""
@@ -120,12 +120,6 @@ class BranchSource:
             return ()
         files = frozenset({"HEAD", "packed-refs"})
         return (*(Watched(folder, files) for folder in sorted({head, shared})), Watched(shared / "refs"))
-
-    def _rewritten(self, before: Candidate | None, now: Candidate) -> str:
-        if before is None or before.revision is None or before.identity == now.identity:
-            return ""
-        is_other = revisions.is_rewritten(self._policy_dir, before.revision.commit, now.identity)
-        return before.identity if is_other else ""
 
 
 class RemoteSource:
