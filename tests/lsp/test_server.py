@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from lsp.editor import Editor
+
+from microseg.cli import main
 
 GROUPS = "group web = 10.1.1.0/24, 2001:db8::/126\ngroup db = 10.1.3.10\nservice sql = tcp/5432\n"
 POLICY = "policy shop {\n  allow web -> db : sql\n  deny any -> db\n}\n"
@@ -195,3 +199,26 @@ def test_many_changes_are_checked_once_they_stop(editor: Editor) -> None:
         editor.change(shop, f"group a{number} = 10.0.0.1\n{POLICY}")
     (found,) = editor.findings(shop)
     assert "`a99`" in found["message"]
+
+
+def test_the_editor_says_what_lint_and_test_say(editor: Editor) -> None:
+    text = (
+        "group idle = 10.9.9.9\n"
+        "policy shop {\n  allow any -> db\n  deny web -> db : sql\n  allow 10.0.0.1 -> 10.0.0.2 : sql\n"
+        "  allow 10.0.0.0/24 -> 10.0.0.2\n}\n"
+        'test "t" { expect deny web -> db : sql }\n'
+    )
+    shop = editor.open("policies.d/shop.mseg", text)
+    shown = {(each["code"], each["range"]["start"]["line"] + 1) for each in editor.findings(shop)}
+
+    folder = editor.root / "policies.d"
+    (folder / "shop.mseg").write_text(text)
+    (editor.root / "none.toml").write_text("")
+    report: dict[str, list[Any]] = {}
+    for command in ("lint", "test"):
+        words = [command, str(folder), "--config", str(editor.root / "none.toml"), "--format", "json"]
+        report |= json.loads(CliRunner().invoke(main, words).stdout)
+    failures = [failure for test in report["tests"] for failure in test["failures"]]
+    said = {(each["code"], each["span"]["line"]) for each in (*report["diagnostics"], *failures)}
+    assert shown == said
+    assert {code for code, _ in said} == {"MS301", "MS306", "MS313", "MS316", "MS320"}
