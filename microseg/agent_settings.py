@@ -33,6 +33,14 @@ class Signed(Enum):
     TAG = "tag"
 
 
+class Notes(Enum):
+    """Whether notes are written at commits that were tried, and what becomes of them."""
+
+    OFF = "off"
+    LOCAL = "local"
+    PUSH = "push"
+
+
 class Endpoint(NamedTuple):
     """Where a TCP connection must go on working."""
 
@@ -60,6 +68,10 @@ class AgentSettings:
         signed: what has to carry a good signature.
         allowed_signers: who may sign with SSH, as in ssh-keygen(1); None: as git is configured.
         metrics: where to serve figures for Prometheus; None: nowhere.
+        webhook: where to report each try to by a request; empty: nowhere.
+        webhook_timeout_s: for how long it may take to answer.
+        webhook_secret: a file with what those requests are signed with; None: they aren't.
+        notes: whether each try is written down at its commit, in git.
 
     """
 
@@ -78,6 +90,10 @@ class AgentSettings:
     signed: Signed = Signed.NOTHING
     allowed_signers: Path | None = None
     metrics: Endpoint | None = None
+    webhook: str = ""
+    webhook_timeout_s: float = 10.0
+    webhook_secret: Path | None = None
+    notes: Notes = Notes.OFF
 
 
 def read_agent_settings(table: Mapping[str, Value], folder: Path) -> AgentSettings:
@@ -98,8 +114,8 @@ def read_agent_settings(table: Mapping[str, Value], folder: Path) -> AgentSettin
             values[name] = _READERS[name](value)
         except ValueError as error:
             raise ValueError(f"{name}: {value!r} is {error}") from error
-    if "allowed_signers" in values:
-        values["allowed_signers"] = folder / values["allowed_signers"]
+    for name in _PATHS & values.keys():
+        values[name] = folder / values[name]
     settings = AgentSettings(**values)
     if settings.confirm_within_s and not settings.probes:
         raise ValueError("confirm_within_s needs probes to decide by")
@@ -107,6 +123,8 @@ def read_agent_settings(table: Mapping[str, Value], folder: Path) -> AgentSettin
         raise ValueError("signed needs a remote or a branch: files carry no signature")
     if settings.signed is Signed.TAG and not settings.branch:
         raise ValueError("signed needs the name of a tag: branch")
+    if settings.notes is Notes.PUSH and not settings.remote:
+        raise ValueError("notes can't be pushed without a remote")
     return settings
 
 
@@ -165,7 +183,7 @@ def _endpoints(value: Value) -> tuple[Endpoint, ...]:
     return tuple(read_endpoint(_text(each)) for each in value)
 
 
-def _one_of(kind: type[Drift | Signed]) -> Callable[[Value], Value]:
+def _one_of(kind: type[Drift | Signed | Notes]) -> Callable[[Value], Value]:
     def read(value: Value) -> Value:
         if value not in [member.value for member in kind]:
             raise ValueError("not one of " + ", ".join(member.value for member in kind))
@@ -177,6 +195,15 @@ def _one_of(kind: type[Drift | Signed]) -> Callable[[Value], Value]:
 def _path(value: Value) -> Path:
     return Path(_text(value))
 
+
+def _web_address(value: Value) -> str:
+    text = _text(value)
+    if not text.startswith(("https://", "http://")):
+        raise ValueError("not an address that begins with https:// or http://")
+    return text
+
+
+_PATHS = {"allowed_signers", "webhook_secret"}
 
 _READERS: dict[str, Callable[[Value], Value]] = {
     "remote": _name,
@@ -194,4 +221,8 @@ _READERS: dict[str, Callable[[Value], Value]] = {
     "signed": _one_of(Signed),
     "allowed_signers": _path,
     "metrics": lambda value: read_endpoint(_text(value)),
+    "webhook": _web_address,
+    "webhook_timeout_s": _pause,
+    "webhook_secret": _path,
+    "notes": _one_of(Notes),
 }

@@ -72,13 +72,17 @@ class Log(Silent):
     def ended(self, cycle: Cycle) -> None:
         """Say how it ended."""
         for warning in cycle.warnings:
-            self._line(Priority.WARNING, "warning", warning)
+            self.remark(warning)
         if cycle.attempt:
             self._attempt(cycle.attempt, cycle.record)
 
     def stopped(self, record: AgentRecord) -> None:
         """Say that enforcement goes on."""
         self._line(Priority.NOTICE, "stopped", "the agent ends; enforcement goes on", pid=record.pid)
+
+    def remark(self, message: str) -> None:
+        """Say what did not work beside the agent's own work; may be called by other threads."""
+        self._line(Priority.WARNING, "warning", message)
 
     def _attempt(self, attempt: Attempt, record: AgentRecord) -> None:
         facts = {

@@ -7,12 +7,15 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from microseg.gitops.errors import GitError, GitMissingError
+from microseg.gitops.fetching import TRANSPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
 TIMEOUT_S = 60.0
+
+_SETTINGS = {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": TRANSPORTS}
 
 
 def git(folder: Path, *words: str, fine: Collection[int] = (0,), timeout_s: float = TIMEOUT_S) -> str | None:
@@ -36,7 +39,8 @@ def git(folder: Path, *words: str, fine: Collection[int] = (0,), timeout_s: floa
         done = subprocess.run(  # noqa: S603  a list of arguments, no shell
             ["git", *words],  # noqa: S607  where PATH says, as for every user of git
             cwd=folder,
-            env=os.environ | {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0"},
+            env=os.environ
+            | {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": TRANSPORTS},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
