@@ -94,7 +94,9 @@ def restore(host: Host, how: Restoration) -> RestoreResult:
             observed.generation, None, attached=lacking, missing=missing, warnings=tuple(warnings)
         )
     if state.confirmed is None:
-        return RestoreResult(0, None, warnings=tuple(warnings))
+        if warnings:
+            raise _unusable(f"which policy was confirmed isn't known any more: {'; '.join(warnings)}", "")
+        return RestoreResult(0, None)
     found: list[str] = []
     request = _request(host, how, state.confirmed, wanted, found)
     result = apply(host, request, SEQUENCE, how.announce)
@@ -139,12 +141,14 @@ def _read_image(host: Host, confirmed: Applied) -> SlotContents:
         return host.store.read_image(confirmed.generation, confirmed.digest)
     except StateFileError as error:
         aside = host.store.set_image_aside(confirmed.generation)
-        raise RestoreError(
-            f"the confirmed policy can't be restored: {error.message}"
-            + (f"; it was set aside as {aside}" if aside else ""),
-            stands="no policy is in force: everything passes",
-            advice=f"microseg apply: the policy that was confirmed is {describe(confirmed.revision)}",
-        ) from error
+        kept = f"; it was set aside as {aside}" if aside else ""
+        known = f": the policy that was confirmed is {describe(confirmed.revision)}"
+        raise _unusable(f"the confirmed policy can't be restored: {error.message}{kept}", known) from error
+
+
+def _unusable(message: str, known: str) -> RestoreError:
+    stands = "no policy is in force: everything passes"
+    return RestoreError(message, stands=stands, advice=f"microseg apply{known}")
 
 
 def _read_names(host: Host, confirmed: Applied, warnings: list[str]) -> Names:

@@ -181,6 +181,13 @@ def test_a_damaged_image_is_set_aside_and_not_loaded(host: Host, damage) -> None
     assert restored(host).generation
 
 
+def test_a_broken_state_is_no_reason_to_believe_that_there_is_nothing(host: Host) -> None:
+    (host.store.root / "state.json").write_text("garbage")
+    restart(host)
+    with pytest.raises(RestoreError, match=r"isn't known any more: .*set aside as state.json.broken-1"):
+        restored(host)
+
+
 def test_lost_names_are_told_and_cost_nothing_else(host: Host) -> None:
     (host.store.root / "generations" / "2.json").write_text("garbage")
     plane = restart(host)
