@@ -23,9 +23,7 @@ from microseg.cli import (
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
-from microseg.reconcile.apply import apply
-from microseg.reconcile.attachment import use_program
-from microseg.reconcile.dataplane import KernelError
+from microseg.reconcile.apply import KEEP_PROGRAM_FLAG, apply
 from microseg.reconcile.guards import BLAST_FLAG, LOCKOUT_FLAG, TESTS_FLAG
 from microseg.reconcile.records import revision_to_json
 from microseg.reconcile.revision import describe
@@ -56,6 +54,9 @@ TRACE_PIPE = "/sys/kernel/tracing/trace_pipe"
 @click.option(TESTS_FLAG, "allow_failing_tests", is_flag=True, help="Apply although policy tests fail.")
 @click.option(LOCKOUT_FLAG, "allow_lockout", is_flag=True, help="Apply although it cuts this session off.")
 @click.option(BLAST_FLAG, "allow_blast_radius", is_flag=True, help="Apply although much changes at once.")
+@click.option(
+    KEEP_PROGRAM_FLAG, "keep_program", is_flag=True, help="Don't replace the program that is loaded."
+)
 @options.output_format
 def command(
     settings: Settings,
@@ -85,12 +86,9 @@ def command(
             request = replace(request, limits=None)
         result = apply(instance.open_host(settings), request, announce=announce)
     if output_format == "json":
-        _use_program(settings)
         terminal.dump(_object(result))
     else:
         _show(result)
-        if _use_program(settings):
-            terminal.say("The program was replaced by another build, everywhere it is attached.", bold=True)
     if settings.debug_program:
         terminal.warn(f"the program traces each packet, which is slow: cat {TRACE_PIPE}")
         terminal.remark("try", "microseg apply --no-debug-program ends it")
@@ -105,19 +103,6 @@ def _saved(plan: Path | None, rev: str | None, *, audit: bool) -> SavedPlan | No
             "A saved plan says itself which policy it is for: leave --rev and --audit away."
         )
     return read(plan)
-
-
-def _use_program(settings: Settings) -> bool:
-    """Replace the program when it is not the build that is set; the policy is in force already."""
-    try:
-        host, who = instance.open_host(settings), instance.operator(settings)
-        return use_program(host, who, debug=settings.debug_program)
-    except KernelError as error:
-        raise KernelError(
-            f"the policy is in force, but by the program there was: {error.message}",
-            advice=error.advice or "microseg apply tries it again",
-            log=error.log,
-        ) from error
 
 
 def _show(result: Result) -> None:
@@ -138,6 +123,7 @@ def _show(result: Result) -> None:
         [
             ("before", _before(result)),
             ("entries", f"{created} created, {updated} updated, {deleted} deleted"),
+            ("upgrade", "; ".join(result.plan.upgrade)),
             ("attached", hook_text.interfaces(result.plan.attach)),
             ("settings", ", ".join(f"{it.name} = {it.after}" for it in result.plan.settings)),
             ("xdp", hook_text.xdp_limits(result.plan.attach)),
@@ -158,9 +144,9 @@ def _show_unchanged(result: Result) -> None:
 
 
 def _otherwise(result: Result) -> str:
-    settings, interfaces = result.plan.settings, result.plan.attach
-    parts = ([", on more interfaces"] if interfaces else []) + ([", with other settings"] if settings else [])
-    return "".join(parts)
+    plan = result.plan
+    parts = [", by another program" if plan.upgrade else ", on more interfaces" if plan.attach else ""]
+    return "".join([*parts, ", with other settings" if plan.settings else ""])
 
 
 def _before(result: Result) -> str:

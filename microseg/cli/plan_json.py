@@ -23,6 +23,7 @@ def plan_object(plan: Plan, *, entries: bool = True) -> dict[str, Any]:
         "desired_digest": plan.desired.hex(),
         "observed_digest": plan.observed.hex() if plan.observed else None,
         "load": plan.load,
+        "upgrade": list(plan.upgrade),
         "attach": [{"interface": it.interface, "hook": it.hook.value} for it in plan.attach],
         "settings": [{"name": it.name, "before": it.before, "after": it.after} for it in plan.settings],
         "default": default_words(plan.default.after) if plan.default else None,

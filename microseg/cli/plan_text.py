@@ -49,7 +49,7 @@ def show_outline(plan: Plan) -> None:
     """Print what a plan does besides changing rules."""
     terminal.pairs(
         [
-            ("load", "the program is compiled, verified and loaded, the maps are made" if plan.load else ""),
+            ("load", _load(plan)),
             ("attach", ", ".join(f"{it.interface} ({it.hook.value})" for it in plan.attach)),
             ("default", _default(plan)),
             ("settings", ", ".join(f"{it.name} = {it.after} (was {it.before})" for it in plan.settings)),
@@ -62,6 +62,12 @@ def show_entries(plan: Plan) -> None:
     _show_rules(rule_changes(plan))
     _show_counts(plan)
     _show_entries(plan.changes, plan)
+
+
+def _load(plan: Plan) -> str:
+    if plan.upgrade:
+        return f"program and maps are replaced: {'; '.join(plan.upgrade)}"
+    return "the program is compiled, verified and loaded, the maps are made" if plan.load else ""
 
 
 def rule_changes(plan: Plan) -> list[RuleChange]:

@@ -1,10 +1,6 @@
 """The data plane as pinned objects under a folder of a bpffs: what reconciliation asks of the kernel.
 
-PIN_DIR/maps/NAME            all maps; they outlive every process and every program (I8)
-PIN_DIR/programs             symbolic link to the programs in use
-PIN_DIR/programs_N/NAME      programs of load N, and the map `jumps` they call each other by
-PIN_DIR/programs_N_debug     the same of a DEBUG build
-PIN_DIR/programs_N/xdp/NAME  the same for XDP, from the first attachment by that hook on
+PIN_DIR/programs, maps       see microseg.kernel.loads
 PIN_DIR/links, clsact        see microseg.kernel.attaching
 """
 
@@ -28,11 +24,13 @@ from microseg.kernel import bpf
 from microseg.kernel.attaching import Attacher, hook_of
 from microseg.kernel.bpf import Descriptor, program_info
 from microseg.kernel.bpffs import require_bpffs
+from microseg.kernel.carrying import POLICY, fill, follow_sessions, maps_reached, succession
 from microseg.kernel.clock import measure_hz
 from microseg.kernel.errors import NotFoundError
 from microseg.kernel.flows import Flows
 from microseg.kernel.interfaces import interface_index, interface_name
 from microseg.kernel.loading import LoadAnswer, LoadRequest, load_programs
+from microseg.kernel.loads import MAPS, Loads, is_debug, program_ids
 from microseg.kernel.maps import Map
 from microseg.kernel.packet_run import Runner
 from microseg.kernel.program_text import BPF_DIRECTORY
@@ -45,6 +43,7 @@ from microseg.reconcile.dataplane import (
     InterfaceMissingError,
     Judged,
     KernelError,
+    Loaded,
     NotLoadedError,
     RuleCount,
     Sizing,
@@ -59,8 +58,6 @@ if TYPE_CHECKING:
 
 _ZERO = bytes(4)
 _CANNOT_JUDGE = (Outcome.DROP_SLOT, Outcome.DROP_PROBES, Outcome.DROP_INTERNAL)
-_DEBUG = "_debug"
-"""What the folder of a DEBUG build ends in."""
 
 
 class PinnedDataPlane:
@@ -68,8 +65,7 @@ class PinnedDataPlane:
 
     def __init__(self, pin_dir: Path) -> None:
         self._pin_dir = pin_dir
-        self._maps_dir = pin_dir / "maps"
-        self._programs = pin_dir / "programs"
+        self._loads = Loads(pin_dir)
         self._attacher = Attacher(pin_dir)
         self._open: dict[str, Map] = {}
 
@@ -80,54 +76,85 @@ class PinnedDataPlane:
         return Hook.TCX if tcx_supported() else Hook.CLSACT
 
     def is_loaded(self) -> bool:
-        """Say whether programs and maps of ours are pinned."""
-        return self._programs.exists() and (self._maps_dir / "policy_root").exists()
+        """Say whether programs and maps of ours are pinned, all that decide about packets."""
+        return self._loads.programs.exists() and all(
+            (self._loads.maps / name).exists() for name in (*POLICY, "config")
+        )
 
-    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
-        """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
+    def load(self, sizing: Sizing, *, debug: bool = False) -> Loaded:
+        """Compile, verify and pin the programs, and make the maps; what is in maps of one layout is kept.
 
         Programs that are attached go on until attach() replaces them. debug: those that trace each packet.
         """
-        self._load(map_shapes(sizing), debug=debug)
+        require_bpffs(self._pin_dir.parent)
+        previous = self._loads.name_in_use()
+        present = self._present_maps()
+        plan = succession({name: MapShape.of(it.info) for name, it in present.items()}, map_shapes(sizing))
+        folder = self._loads.new(debug=debug)
+        try:
+            (folder / MAPS).mkdir(parents=True)
+            for name in plan.shared:
+                present[name].pin(folder / MAPS / name)
+            self._load_unit(TC, folder, plan.shapes)
+            for name in plan.enlarged:
+                with Map.pinned(folder / MAPS / name) as larger:
+                    fill(present[name], larger)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._remove_empty_dirs()
+            raise
+        self._use(folder)
+        if not self.read_settings().hz:
+            with self.program("clock") as clock:
+                self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
+        return Loaded(previous, plan.lost)
+
+    def take_back_load(self, previous: str) -> None:
+        """Use an earlier load again, also wherever the newer one is attached by now, and remove that."""
+        newer, earlier = self._loads.in_use(), self._loads.folder(previous)
+        if not earlier.is_dir():
+            raise self._not_loaded()
+        self._use(earlier)
+        if self._attacher.running_programs() & program_ids(newer):
+            self.attach(self.attachments())
+        shutil.rmtree(newer, ignore_errors=True)
+
+    def reasons_to_load(self, sizing: Sizing, *, debug: bool) -> tuple[str, ...]:
+        """Return why what is loaded is not what load() would make of it; empty when it is."""
+        folder, reasons = self._loads.in_use(), []
+        if not self._loads.is_of_build(debug=debug):
+            reasons.append("the program is another build")
+        if missing := [name for name in TC.functions() if not (folder / name).exists()]:
+            reasons.append(f"pins of programs are missing: {', '.join(missing)}")
+        for name, shape in map_shapes(sizing).items():
+            if not (folder / MAPS / name).exists():
+                reasons.append(f"the map {name} is missing")
+            elif (now := self.map(name).info.max_entries) < shape.max_entries:
+                reasons.append(f"the map {name} is to hold {shape.max_entries} entries, not {now}")
+        return tuple(reasons)
 
     def is_debug_program(self) -> bool:
         """Say whether the programs in use trace each packet."""
-        return self._programs.is_symlink() and _is_debug(self._programs.readlink())
+        return is_debug(self._loads.in_use())
 
-    def replace_programs(self, *, debug: bool) -> None:
-        """Load the programs anew, and swap them in wherever they are attached; a failure puts all back."""
-        before, attached = self._programs.resolve(), self.attachments()
-        self._load(self._pinned_shapes(), debug=debug)
-        following = self._programs.resolve()
-        try:
-            self.attach(attached)
-        except Exception:
-            self._use_programs(before)
-            shutil.rmtree(following, ignore_errors=True)
-            raise
-
-    def _load(self, shapes: Mapping[str, MapShape], *, debug: bool) -> None:
-        require_bpffs(self._pin_dir.parent)
-        self._maps_dir.mkdir(parents=True, exist_ok=True)
-        folder = self._new_programs_dir(debug=debug)
-        try:
-            self._load_unit(TC, folder, shapes)
-        except Exception:
-            self._remove_empty_dirs()
-            raise
-        if not self.read_settings().hz:
-            with Descriptor.pinned(folder / "clock") as clock:
-                self.write_settings(Settings(hz=measure_hz(Runner(clock.fd))))
-        self._use_programs(folder)
+    def _present_maps(self) -> dict[str, Map]:
+        """Return the maps there are: those pinned, and of lost pins those of the programs that run."""
+        present: dict[str, Map] = {}
+        for program_id in self._attacher.running_programs():
+            present |= maps_reached(program_id)
+        for name in map_shapes(Sizing()):
+            with suppress(NotFoundError):
+                present[name] = Map.pinned(self._loads.maps / name)
+        return present
 
     def _load_unit(self, unit: Unit, folder: Path, shapes: Mapping[str, MapShape]) -> LoadAnswer:
-        debug = {"MS_DEBUG": 1} if _is_debug(folder) else {}
+        debug = {"MS_DEBUG": 1} if is_debug(folder) else {}
         return load_programs(
             LoadRequest(
                 source_dir=str(BPF_DIRECTORY),
                 main=unit.main,
                 type=unit.type.value,
-                maps_dir=str(self._maps_dir),
+                maps_dir=str(folder / MAPS),
                 programs_dir=str(unit.folder(folder)),
                 programs=unit.functions(),
                 jumps=list(unit.jumps),
@@ -138,7 +165,7 @@ class PinnedDataPlane:
 
     def require_xdp(self) -> None:
         """Load the programs of XDP, which most hosts never need, beside those of TC that are in use."""
-        folder = self._programs.resolve()
+        folder = self._loads.in_use()
         if XDP.folder(folder).exists():
             return
         self._load_unit(XDP, folder, self._pinned_shapes())
@@ -155,8 +182,8 @@ class PinnedDataPlane:
         for found in self._attacher.attached():
             self._attacher.detach(found.ifindex)
         self.close()
-        self._programs.unlink(missing_ok=True)
-        for folder in [*self._program_dirs(), self._maps_dir, self._pin_dir / "links"]:
+        self._loads.remove_links()
+        for folder in [*self._loads.all(), self._pin_dir / "links"]:
             shutil.rmtree(folder, ignore_errors=True)
         self._remove_empty_dirs()
 
@@ -166,13 +193,15 @@ class PinnedDataPlane:
         for unit, folder in self._units():
             for name in unit.functions():
                 with Descriptor.pinned(folder / name) as program:
-                    tags[str((folder / name).relative_to(self._programs))] = program_info(program.fd).tag
+                    tags[str((folder / name).relative_to(self._loads.programs))] = program_info(
+                        program.fd
+                    ).tag
         return tags
 
     def program(self, name: str) -> Descriptor:
         """Open a program by its pin, such as ingress or xdp/ingress; raises NotLoadedError."""
         try:
-            return Descriptor.pinned(self._programs / name)
+            return Descriptor.pinned(self._loads.programs / name)
         except NotFoundError as error:
             raise self._not_loaded() from error
 
@@ -180,7 +209,7 @@ class PinnedDataPlane:
         """Return what is loaded, and where."""
         if not self.is_loaded():
             raise self._not_loaded()
-        folders = [(unit, unit.folder(self._programs)) for unit in (TC, XDP)]
+        folders = [(unit, unit.folder(self._loads.programs)) for unit in (TC, XDP)]
         return [(unit, folder) for unit, folder in folders if folder.exists()]
 
     # Interfaces
@@ -208,8 +237,33 @@ class PinnedDataPlane:
             raise self._not_loaded()
         if any(attachment.hook is Hook.XDP for attachment in wanted):
             self.require_xdp()
-        self._attacher.attach(wanted, self._programs)
-        self._remove_unused_programs()
+        earlier = self._earlier_running()
+        self._attacher.attach(wanted, self._loads.programs)
+        for folder in earlier:
+            follow_sessions(folder / MAPS, self._loads.maps)
+
+    def outdated(self) -> tuple[str, ...]:
+        """Return the interfaces that run programs of an earlier load."""
+        current = program_ids(self._loads.in_use())
+        found = {one.ifindex for one in self._attacher.attached() if one.program_id not in current}
+        return tuple(sorted(filter(None, map(interface_name, found))))
+
+    def remove_leftovers(self) -> None:
+        """Remove what earlier loads left; while a program is attached, its `jumps` must stay pinned."""
+        kept = {self._loads.in_use(), *self._earlier_running()}
+        for folder in self._loads.all():
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _use(self, folder: Path) -> None:
+        self.close()
+        self._loads.use(folder)
+
+    def _earlier_running(self) -> list[Path]:
+        current = self._loads.in_use()
+        earlier = [folder for folder in self._loads.all() if folder != current]
+        running = self._attacher.running_programs() if earlier else set()
+        return [folder for folder in earlier if running & program_ids(folder)]
 
     def detach(self, interfaces: Sequence[str]) -> None:
         """Detach from these interfaces; others stay. One that is gone needs no detaching."""
@@ -317,7 +371,7 @@ class PinnedDataPlane:
         """Return a pinned map, opened once; raises NotLoadedError."""
         if name not in self._open:
             try:
-                self._open[name] = Map.pinned(self._maps_dir / name)
+                self._open[name] = Map.pinned(self._loads.maps / name)
             except NotFoundError as error:
                 raise self._not_loaded() from error
         return self._open[name]
@@ -331,47 +385,10 @@ class PinnedDataPlane:
     def _not_loaded(self) -> NotLoadedError:
         return NotLoadedError(f"nothing is loaded under {self._pin_dir}", advice="`microseg apply` loads it")
 
-    def _program_dirs(self) -> list[Path]:
-        if not self._pin_dir.is_dir():
-            return []
-        return [path for path in self._pin_dir.iterdir() if path.name.startswith("programs_")]
-
-    def _new_programs_dir(self, *, debug: bool) -> Path:
-        taken = [int(path.name.split("_")[1]) for path in self._program_dirs()]
-        return self._pin_dir / f"programs_{max(taken, default=0) + 1}{_DEBUG if debug else ''}"
-
-    def _use_programs(self, folder: Path) -> None:
-        following = self._pin_dir / "programs-next"
-        following.unlink(missing_ok=True)
-        following.symlink_to(folder.name)
-        following.rename(self._programs)
-
-    def _remove_unused_programs(self) -> None:
-        """Remove programs of earlier loads; while one is attached, its `jumps` must stay pinned."""
-        running = self._attacher.running_programs()
-        current = self._programs.resolve()
-        for folder in self._program_dirs():
-            if folder == current or running & _program_ids(folder):
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-
     def _remove_empty_dirs(self) -> None:
-        for folder in (self._maps_dir, self._pin_dir / "clsact", self._pin_dir):
+        for folder in (self._pin_dir / "clsact", self._pin_dir):
             with suppress(OSError):
                 folder.rmdir()
-
-
-def _is_debug(folder: Path) -> bool:
-    return folder.name.endswith(_DEBUG)
-
-
-def _program_ids(folder: Path) -> set[int]:
-    ids = set()
-    for unit in (TC, XDP):
-        for name in unit.entries:
-            with suppress(NotFoundError), Descriptor.pinned(unit.folder(folder) / name) as program:
-                ids.add(program_info(program.fd).id)
-    return ids
 
 
 def _index(slot: int) -> bytes:

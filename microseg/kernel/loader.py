@@ -108,7 +108,7 @@ class Load:
 
     def _compile(self, headers: Headers) -> bcc.BPF:
         request = self._request
-        self._programs_dir.mkdir()
+        self._programs_dir.mkdir(exist_ok=True)
         defines = [f"-D{name}={value}" for name, value in request.defines.items()]
         pins = [f'-DMS_PIN_DIR="{self._maps_dir}"', f'-DMS_JUMPS_PIN="{self._programs_dir / "jumps"}"']
         text = program_text(Path(request.source_dir), request.main)

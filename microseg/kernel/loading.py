@@ -43,7 +43,7 @@ class LoadRequest:
         main: file there to compile.
         type: what its programs run on, a value of ProgramType.
         maps_dir: folder of a bpffs for the maps; must exist.
-        programs_dir: new folder of a bpffs for the programs; must not exist.
+        programs_dir: folder of a bpffs for the programs, which has none yet.
         programs: pin name -> C function.
         jumps: pin names of the programs that others tail-call, by their index in the map `jumps`.
         shapes: map name -> fields of MapShape.

@@ -6,8 +6,13 @@ compiler's messages at the real files and lines.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _INCLUDE = re.compile(r'#include "([^"]+)"')
 
@@ -18,6 +23,12 @@ BPF_DIRECTORY = Path(__file__).resolve().parent.parent / "_bpf"
 def program_text(directory: Path, main: str) -> str:
     """Return the text of directory/main with each of its local includes inlined once."""
     return "\n".join(_inline(directory, main, set())) + "\n"
+
+
+def build_of(texts: Iterable[str], defines: Mapping[str, int]) -> str:
+    """Return what tells builds apart, as twelve hexadecimal digits."""
+    parts = [*texts, *(f"{name}={value}" for name, value in sorted(defines.items()))]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _inline(directory: Path, name: str, seen: set[str]) -> list[str]:

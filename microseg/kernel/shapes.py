@@ -42,6 +42,11 @@ class MapShape:
         """Return the shape of a map that exists."""
         return cls(info.type, info.key_size, info.value_size, info.max_entries, info.flags)
 
+    @property
+    def layout(self) -> tuple[int, int, int, int]:
+        """All but the capacity: maps of one layout can take over each other's entries."""
+        return self.type, self.key_size, self.value_size, self.flags
+
     def __str__(self) -> str:
         sizes = f"key {self.key_size} bytes, value {self.value_size} bytes"
         kind = MapType(self.type).name.lower() if self.type in set(MapType) else f"type {self.type}"

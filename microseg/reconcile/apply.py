@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from microseg.reconcile.plan import Plan
 
+KEEP_PROGRAM_FLAG = "--keep-program"
+
 FORESEEN = (KernelError, OSError, ReconcileError)
 """What may go wrong on a healthy installation; everything else is our own mistake and stays as it is."""
 
@@ -164,6 +166,8 @@ def apply(
                 raise _failure(tx, begun[-1].name, error, leftovers) from error
             _say_what_stands(tx, begun, error)
         raise
+    else:
+        _clean_up(tx)
     finally:
         tx.lock.release()
     return _result(tx)
@@ -177,6 +181,13 @@ def _run(
             begun.append(step)
             announce(step.name)
             step.run(tx)
+
+
+def _clean_up(tx: Transaction) -> None:
+    """Remove what upgrades and killed applies left. What can't be removed now is removed next time."""
+    with contextlib.suppress(KernelError, OSError):
+        if tx.host.plane.is_loaded():
+            tx.host.plane.remove_leftovers()
 
 
 def _take_back(tx: Transaction, begun: Sequence[Step]) -> list[str]:
@@ -219,9 +230,10 @@ def _failure(tx: Transaction, step: StepName, cause: Exception, leftovers: list[
     else:
         stands = _stands(tx, now)
     advice = cause.advice if isinstance(cause, (KernelError, ReconcileError)) else ""
-    return ApplyError(
-        step.value, cause, stands, leftovers, advice or "remove the cause, then run microseg apply again"
-    )
+    advice = advice or "remove the cause, then run microseg apply again"
+    if tx.plan.upgrade and step is StepName.LOAD:
+        advice += f"; to apply by the program there is: {KEEP_PROGRAM_FLAG}"
+    return ApplyError(step.value, cause, stands, leftovers, advice)
 
 
 def _stands(tx: Transaction, now: Observed) -> str:

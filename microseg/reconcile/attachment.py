@@ -89,24 +89,6 @@ def detach(host: Host, operator: Operator, interfaces: Sequence[str] = ()) -> At
         return AttachmentResult(leaving, host.plane.attachments())
 
 
-def use_program(host: Host, operator: Operator, *, debug: bool) -> bool:
-    """Replace the program, wherever it is attached, by the DEBUG build or the usual one; False: it is in use.
-
-    Raises:
-        LockHeldError: somebody else is changing this instance.
-        KernelError, OSError: the kernel refused; the program is the one there was.
-
-    """
-    began = time.monotonic()
-    with Lock(host.run_dir, operator.command, operator.lock_timeout_s):
-        observed = read_observed(host.plane)
-        if not observed.loaded or observed.debug_program is debug:
-            return False
-        host.plane.replace_programs(debug=debug)
-        _record(host, observed, _Done(Operation.PROGRAM, operator, observed.attachments, began))
-        return True
-
-
 def _detach_everything(host: Host, operator: Operator, observed: Observed, began: float) -> AttachmentResult:
     host.plane.unload()
     if not observed.loaded and not observed.attachments:

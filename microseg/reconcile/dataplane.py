@@ -78,6 +78,20 @@ class Sizing:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load took over.
+
+    Attributes:
+        previous: name of the load there was before, to go back to it; empty: none.
+        lost: maps whose content could not be taken over, because their layout is another one now.
+
+    """
+
+    previous: str = ""
+    lost: tuple[str, ...] = ()
+
+
 class KernelError(Exception):
     """The kernel, or a tool that stands between it and us, refused.
 
@@ -122,20 +136,25 @@ class DataPlane(Protocol):
         """Say whether there is a network interface of that name."""
         ...
 
-    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
-        """Compile, verify and pin the programs, and make the maps; compatible pinned maps are kept.
+    def load(self, sizing: Sizing, *, debug: bool = False) -> Loaded:
+        """Compile, verify and pin the programs, and make the maps; what is in the maps there are is kept.
 
-        A failure leaves everything as it was and carries the compiler's or verifier's words. debug: programs
-        that trace each packet.
+        Programs that are attached judge on, by the maps they have, until attach() replaces them. A failure
+        leaves everything as it was and carries the compiler's or verifier's words. debug: programs that
+        trace each packet.
         """
+        ...
+
+    def reasons_to_load(self, sizing: Sizing, *, debug: bool) -> tuple[str, ...]:
+        """Return why what is loaded is not what load() would make of it; empty when it is."""
+        ...
+
+    def take_back_load(self, previous: str) -> None:
+        """Use an earlier load again, also wherever the newer one is attached by now."""
         ...
 
     def is_debug_program(self) -> bool:
         """Say whether the programs in use trace each packet."""
-        ...
-
-    def replace_programs(self, *, debug: bool) -> None:
-        """Load the programs anew, and swap them in wherever they are attached; all of them or none."""
         ...
 
     def unload(self) -> None:
@@ -144,6 +163,14 @@ class DataPlane(Protocol):
 
     def attachments(self) -> tuple[Attachment, ...]:
         """Return the interfaces our program is really attached to, sorted by name."""
+        ...
+
+    def outdated(self) -> tuple[str, ...]:
+        """Return the interfaces that run programs of an earlier load, sorted."""
+        ...
+
+    def remove_leftovers(self) -> None:
+        """Remove what earlier loads left behind and no interface runs any more."""
         ...
 
     def attach(self, wanted: Sequence[Attachment]) -> None:

@@ -72,8 +72,8 @@ def check_capacity(contents: SlotContents, capacities: Mapping[PolicyMap, int]) 
     keys = " and ".join(dict.fromkeys(SIZING_KEYS[name] for name in lacking))
     raise CapacityError(
         f"MS403: the policy doesn't fit the kernel's maps: {needs}; nothing was changed",
-        advice=f"raise {keys} under [maps] in microseg.toml; maps that exist already are made anew by "
-        "microseg detach (everything passes from then on) and microseg apply",
+        advice=f"raise {keys} under [maps] in microseg.toml; the next microseg apply makes the maps larger "
+        "and keeps the sessions",
     )
 
 

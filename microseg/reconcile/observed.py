@@ -42,6 +42,7 @@ class Observed:
         capacities: entries that fit each policy map of a slot; empty when nothing is loaded.
         debug_program: the programs in use trace each packet.
         settings: of the program; None when nothing is loaded.
+        outdated: interfaces that run programs of an earlier load.
 
     """
 
@@ -53,6 +54,7 @@ class Observed:
     capacities: Mapping[PolicyMap, int] = field(default_factory=dict)
     debug_program: bool = False
     settings: Settings | None = None
+    outdated: tuple[str, ...] = ()
 
     @property
     def reverted(self) -> bool:
@@ -111,6 +113,7 @@ def read_observed(plane: DataPlane) -> Observed:
         capacities=plane.capacities(),
         debug_program=plane.is_debug_program(),
         settings=plane.read_settings(),
+        outdated=plane.outdated(),
     )
 
 

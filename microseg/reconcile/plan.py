@@ -98,6 +98,7 @@ class Plan:
         changes: sorted by map and key.
         default: the other default, or None.
         load: programs and maps have to be loaded first.
+        upgrade: why those that are loaded have to be replaced; empty when they don't.
         attach: interfaces to attach to, sorted.
         settings: what the program that runs has to be set to; one that is loaded gets all of its settings.
         names: what the desired entries' numbers mean.
@@ -112,6 +113,7 @@ class Plan:
     changes: tuple[Change, ...] = ()
     default: DefaultChange | None = None
     load: bool = False
+    upgrade: tuple[str, ...] = ()
     attach: tuple[Attachment, ...] = ()
     settings: tuple[SettingChange, ...] = ()
     names: Names = field(default_factory=Names)
@@ -151,6 +153,7 @@ def plan(
     *,
     wanted: Sequence[Attachment] = (),
     settings: Settings | None = None,
+    upgrade: tuple[str, ...] = (),
     old_names: Names | None = None,
 ) -> Plan:
     """Compare what should be with what is.
@@ -162,12 +165,15 @@ def plan(
         wanted: where to attach, and by which hook. When the program has to be loaded, it also replaces the
             one that is attached elsewhere.
         settings: of the program; None: as they are.
+        upgrade: why programs and maps that are loaded have to be replaced; empty when they don't.
         old_names: what the numbers of the entries in force mean.
 
     """
     named = {attachment.interface for attachment in wanted}
     running = [it for it in observed.attachments if it.interface not in named]
-    attach = [*wanted, *running] if not observed.loaded else set(wanted) - set(observed.attachments)
+    load = not observed.loaded or bool(upgrade)
+    behind = {it for it in (*wanted, *running) if it.interface in observed.outdated}
+    attach = {*wanted, *running} if load else set(wanted) - set(observed.attachments) | behind
     return Plan(
         desired=desired.contents.config.digest,
         observed=actual_digest(live) if observed.judges else None,
@@ -175,7 +181,8 @@ def plan(
         revision=desired.revision,
         changes=tuple(differences(live, desired.contents)),
         default=_default_change(live.config if observed.judges else None, desired.contents.config),
-        load=not observed.loaded,
+        load=load,
+        upgrade=upgrade,
         attach=tuple(sorted(attach, key=lambda it: it.interface)),
         settings=setting_changes(observed.settings, settings),
         names=desired.names,

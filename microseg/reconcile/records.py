@@ -28,8 +28,6 @@ class Operation(Enum):
     RESTORE = "restore"
     ATTACH = "attach"
     DETACH = "detach"
-    PROGRAM = "program"
-    """The program was replaced by another build of it."""
 
 
 class Outcome(Enum):

@@ -43,6 +43,7 @@ def compile_policy(tx: Transaction) -> None:
         tx.observed,
         tx.live,
         wanted=tx.wanted(),
+        upgrade=tx.upgrade(),
         settings=tx.request.settings,
         old_names=tx.known.names,
     )
@@ -72,21 +73,28 @@ def guard(tx: Transaction) -> None:
 def load(tx: Transaction) -> None:
     """Bring programs and maps into the kernel; without a policy they let everything pass.
 
-    Maps may have been there before, with a policy that programs still judge by: when somebody removed pins,
-    or a process was killed while it loaded or unloaded. So what is in force is read again.
+    Maps may have been there before, with a policy that programs still judge by: this is an upgrade, somebody
+    removed pins, or a process was killed while it loaded or unloaded. So what is in force is read again.
     """
     plane = tx.host.plane
     tx.fresh = not tx.observed.attachments and not _has_maps(plane)
-    plane.load(tx.request.sizing, debug=tx.request.debug_program)
+    tx.loaded = plane.load(tx.request.sizing, debug=tx.request.debug_program)
+    if tx.loaded.lost:
+        tx.warnings.append(f"these maps have another layout now and begin empty: {', '.join(tx.loaded.lost)}")
     tx.observed = read_observed(plane)
     guards.check_capacity(tx.desired.contents, tx.observed.capacities)
-    tx.generation = tx.observed.next_generation(tx.host.store.newest_generation())
+    if tx.plan.replaces_policy:
+        tx.generation = tx.observed.next_generation(tx.host.store.newest_generation())
 
 
 def unload(tx: Transaction) -> None:
-    """Take `load` back, unless something of ours was there before: that stays."""
-    if tx.fresh and tx.host.plane.is_loaded():
-        tx.host.plane.unload()
+    """Take `load` back: the programs and maps there were before, wherever they were; else none."""
+    plane = tx.host.plane
+    if tx.fresh:
+        if plane.is_loaded():
+            plane.unload()
+    elif tx.loaded and tx.loaded.previous:
+        plane.take_back_load(tx.loaded.previous)
 
 
 def stage(tx: Transaction) -> None:
@@ -271,6 +279,8 @@ def _detail(tx: Transaction) -> str:
     parts = [f"entries: {totals[0]} created, {totals[1]} updated, {totals[2]} deleted"]
     if plan.default and plan.default.before:
         parts.append("another default")
+    if plan.upgrade:
+        parts.append("program and maps were replaced: " + ", ".join(plan.upgrade))
     if plan.attach:
         parts.append("attached to " + ", ".join(attachment.interface for attachment in plan.attach))
     if plan.settings:

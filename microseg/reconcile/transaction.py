@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from microseg.abi import PolicyMap, SlotContents
     from microseg.abi_settings import Settings
-    from microseg.reconcile.dataplane import DataPlane, Hook
+    from microseg.reconcile.dataplane import DataPlane, Hook, Loaded
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.known import Known
     from microseg.reconcile.observed import Observed
@@ -78,6 +78,7 @@ class Request:
         limits: how much may change at once; None: everything.
         saved: carry this plan out, or nothing; None: whatever there is to do.
         debug_program: a program that has to be loaded traces each packet.
+        keep_program: programs and maps that are loaded stay, whatever they are.
         adopt_s: for how long after attaching connections in progress are adopted.
         settings: of the program; None: as they are.
         operation: what it is called in the records.
@@ -101,6 +102,7 @@ class Request:
     settings: Settings | None = None
     operation: Operation = Operation.APPLY
     confirm_within_s: int = 0
+    keep_program: bool = False
 
 
 @dataclass(slots=True)
@@ -122,6 +124,7 @@ class Transaction:
     desired: Desired = field(init=False)  # compile
     plan: Plan = field(init=False)  # compile
     generation: int = field(init=False)  # compile: the one in force afterwards
+    loaded: Loaded | None = None  # load
     standby_before: SlotContents | None = None  # stage
     staged: int = 0
     settings_before: Settings | None = None  # tune
@@ -132,8 +135,17 @@ class Transaction:
         self.lock = Lock(self.host.run_dir, operator.command, operator.lock_timeout_s)
 
     def capacities(self) -> Mapping[PolicyMap, int]:
-        """Return how many entries fit each map: of the maps there are, or of those that would be made."""
-        return self.observed.capacities if self.observed.loaded else self.request.sizing.policy_capacities()
+        """Return how many entries will fit each map: maps that are too small are made anew, none shrinks."""
+        asked, present = self.request.sizing.policy_capacities(), self.observed.capacities
+        if self.observed.loaded and self.request.keep_program:
+            return present
+        return {name: max(entries, present.get(name, 0)) for name, entries in asked.items()}
+
+    def upgrade(self) -> tuple[str, ...]:
+        """Return why what is loaded has to be replaced; empty when it hasn't, or nothing is loaded."""
+        if not self.observed.loaded or self.request.keep_program:
+            return ()
+        return self.host.plane.reasons_to_load(self.request.sizing, debug=self.request.debug_program)
 
     def wanted(self) -> tuple[Attachment, ...]:
         """Return where the program is to be attached."""

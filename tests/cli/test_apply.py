@@ -7,7 +7,7 @@ from cli.terminal_session import BROKEN, COMMENTED, FAILING, ONE_MORE, SHOP, Ses
 from reconcile.fake import FakeDataPlane
 
 from microseg.abi import Root
-from microseg.reconcile.dataplane import Attachment, Hook, KernelError
+from microseg.reconcile.dataplane import Attachment, Hook, KernelError, Loaded
 from microseg.reconcile.lock import Lock
 
 
@@ -37,36 +37,42 @@ def test_the_program_that_traces_comes_and_goes_with_its_setting(
 ) -> None:
     session.commit("the first")
     loaded = session.type("apply", "-i", "eth0", "--debug-program")
-    assert (loaded.exit_code, plane.debug) == (0, True)
+    assert (loaded.exit_code, plane.is_debug_program()) == (0, True)
     assert "warning: the program traces each packet, which is slow: cat /sys/kernel/" in loaded.stderr
-    assert "replaced" not in loaded.stdout, "it was loaded that way at once"
+    assert "upgrade" not in loaded.stdout, "it was loaded that way at once"
     assert "program   traces each packet" in session.expect(0, "status")
     assert session.objects("status")["debug_program"]
+    assert "program and maps are replaced: another one is wanted" in session.expect(0, "plan")
     output = session.expect(0, "apply")
-    assert output.endswith("The program was replaced by another build, everywhere it is attached.\n")
-    assert not plane.debug
-    assert "replaced" not in session.expect(0, "apply")
+    assert "Generation 1 stays in force, by another program." in output
+    assert "upgrade   another one is wanted" in output
+    assert not plane.is_debug_program()
+    assert "upgrade" not in session.expect(0, "apply")
     session.settings.write_text(session.settings.read_text() + "debug_program = true\n")
+    assert session.objects("plan")["upgrade"] == ["another one is wanted"]
     session.expect(0, "apply")
-    assert plane.debug
-    assert '"operation": "program"' in (session.folder / "state" / "history.jsonl").read_text()
+    assert plane.is_debug_program()
 
 
-def test_a_program_that_cannot_be_replaced_leaves_the_policy_in_force(
+def test_a_program_that_cannot_be_replaced_leaves_all_as_it_was_unless_it_may_stay(
     session: Session, plane: FakeDataPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*, debug: bool) -> None:
+    def refuse(sizing: object, *, debug: bool) -> Loaded:
+        del sizing
         raise KernelError(f"the kernel refuses the program, {debug=}", log="verifier's words")
 
     session.commit("the first")
     session.expect(0, "apply", "-i", "eth0")
-    monkeypatch.setattr(plane, "replace_programs", refuse)
+    monkeypatch.setattr(plane, "load", refuse)
     session.write(ONE_MORE)
     result = session.type("apply", "--debug-program")
     assert result.exit_code == 4
-    assert "Generation 2 is in force" in result.stdout
-    assert "error: the policy is in force, but by the program there was: the kernel refuses" in result.stderr
+    assert "failed at step load: the kernel refuses the program, debug=True" in result.stderr
+    assert "stands: generation 1 is in force, as before" in result.stderr
     assert "verifier's words" in result.stderr
+    assert "try: " in result.stderr
+    assert "--keep-program" in result.stderr
+    assert "Generation 2 is in force" in session.expect(0, "apply", "--debug-program", "--keep-program")
 
 
 def test_a_change_names_both_revisions(session: Session) -> None:
@@ -186,7 +192,7 @@ def test_a_failure_on_the_way_says_what_stands(session: Session, plane: FakeData
 
 
 def test_the_verifiers_words_are_quoted(session: Session, plane: FakeDataPlane) -> None:
-    def refuse(sizing: object, *, debug: bool = False) -> None:
+    def refuse(sizing: object, *, debug: bool = False) -> Loaded:
         del sizing, debug
         raise KernelError("the kernel rejects the program", advice="report it", log="R1 is\nnot a pointer")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from microseg.abi import PolicyMap
 from microseg.analysis.examine import examine
+from microseg.kernel.bpf import program_by_id, program_info
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.reconcile.apply import STEPS, Step, StepName, apply
 from microseg.reconcile.dataplane import KernelError
@@ -68,16 +69,15 @@ class Dump:
     root: bytes
     config: Any
     entries: Any
-    tags: Any
     filters: Any
+    """Interface, hook, direction, and the program there: its id and tag."""
 
     def meaning(self) -> tuple[Any, ...]:
         """Return it without the numbers of generations, which a second attempt doesn't reuse."""
-        config = self.config and replace(self.config, generation=0)
-        return config, self.entries, self.tags, self.filters
+        return self.config and replace(self.config, generation=0), self.entries, self.filters
 
 
-NOTHING = Dump(b"", None, None, None, None)
+NOTHING = Dump(b"", None, None, None)
 
 
 def dump(plane: PinnedDataPlane) -> Dump:
@@ -88,10 +88,15 @@ def dump(plane: PinnedDataPlane) -> Dump:
     root = plane.read_root()
     entries = {name: plane.read_entries(root.slot, name) for name in PolicyMap}
     filters = sorted(
-        (found.ifindex, found.hook.value, found.direction, found.program_id)
+        (found.ifindex, found.hook.value, found.direction, *_program(found.program_id))
         for found in plane._attacher.attached()  # noqa: SLF001
     )
-    return Dump(root.to_bytes(), plane.read_config(root.slot), entries, plane.program_tags(), filters)
+    return Dump(root.to_bytes(), plane.read_config(root.slot), entries, filters)
+
+
+def _program(program_id: int) -> tuple[int, str]:
+    with program_by_id(program_id) as program:
+        return program_id, program_info(program.fd).tag
 
 
 class Instance:

@@ -136,6 +136,7 @@ def test_reloaded_program_replaces_the_attached_one(
     attached.load(SIZING)
     assert program_ids(attached) == before, "loading alone changes nothing"
     attached.attach([Attachment(wire.near, hook)])
+    attached.remove_leftovers()
     after = program_ids(attached)
     assert len(after) == 2
     assert not set(after) & set(before)

@@ -23,7 +23,7 @@ from microseg.kernel.program_text import BPF_DIRECTORY
 from microseg.kernel.programs import TC, XDP, Unit
 from microseg.kernel.shapes import c_constants, map_shapes
 from microseg.policy.rules import Verdict
-from microseg.reconcile.dataplane import Attachment, Hook, KernelError
+from microseg.reconcile.dataplane import Attachment, Hook
 
 pytestmark = pytest.mark.compiles
 TRACE = re.compile(r"\n\t+ms_trace(?:_packet)?\([^;]*;")
@@ -63,13 +63,14 @@ def lines(pipe: int) -> list[str]:
 
 def built(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
     """Load a unit of some sources beside the maps there are, and return the tags of its programs."""
-    (home / "maps").mkdir(parents=True, exist_ok=True)
+    maps = home / "programs_0" / "maps"
+    maps.mkdir(parents=True, exist_ok=True)
     shapes = map_shapes(SIZING)
     request = LoadRequest(
         source_dir=str(sources),
         main=unit.main,
         type=unit.type.value,
-        maps_dir=str(home / "maps"),
+        maps_dir=str(maps),
         programs_dir=str(home / f"programs_{len(list(home.iterdir()))}"),
         programs=unit.functions(),
         jumps=list(unit.jumps),
@@ -105,7 +106,7 @@ def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)
     usual = sizes(plane)
-    plane.replace_programs(debug=True)
+    plane.load(SIZING, debug=True)
     assert plane.is_debug_program()
     assert all(sizes(plane)[name] > usual[name] for name in usual)
     lab = Laboratory(plane)
@@ -137,7 +138,7 @@ def test_xdp_follows_the_build_in_use(home: Path) -> None:
     plane.load(SIZING, debug=True)
     plane.require_xdp()
     tags = plane.program_tags()
-    plane.replace_programs(debug=False)
+    plane.load(SIZING, debug=False)
     assert not plane.is_debug_program()
     assert not any(name.startswith("xdp/") for name in plane.program_tags())
     plane.require_xdp()
@@ -152,7 +153,13 @@ def test_programs_are_swapped_where_they_are_attached(home: Path) -> None:
     attached = Attachment("lo", plane.preferred_hook())
     plane.attach([attached])
     before = plane._attacher.attached()  # noqa: SLF001
-    plane.replace_programs(debug=True)
+    assert plane.reasons_to_load(SIZING, debug=False) == ()
+    assert plane.reasons_to_load(SIZING, debug=True) == ("the program is another build",)
+    plane.load(SIZING, debug=True)
+    assert plane.outdated() == ("lo",)
+    plane.attach([attached])
+    assert plane.outdated() == ()
+    plane.remove_leftovers()
     assert plane.attachments() == (attached,)
     after = plane._attacher.attached()  # noqa: SLF001
     assert {one.program_id for one in before}.isdisjoint(one.program_id for one in after)
@@ -160,19 +167,17 @@ def test_programs_are_swapped_where_they_are_attached(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("namespace")
-def test_a_swap_that_fails_leaves_the_program_there_was(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swap_that_is_taken_back_leaves_the_program_there_was(home: Path) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)
     plane.attach([Attachment("lo", Hook.CLSACT)])
-    before, tags = plane._attacher.attached(), plane.program_tags()  # noqa: SLF001
-
-    def refuse(*_: object) -> None:
-        raise KernelError("refused")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(plane._attacher, "attach", refuse)  # noqa: SLF001
-        with pytest.raises(KernelError, match="refused"):
-            plane.replace_programs(debug=True)
-    assert not plane.is_debug_program()
-    assert plane.program_tags() == tags
-    assert plane._attacher.attached() == before  # noqa: SLF001
+    before, tags, pins = plane._attacher.attached(), plane.program_tags(), sorted(home.rglob("*"))  # noqa: SLF001
+    for attached in (False, True):
+        loaded = plane.load(SIZING, debug=True)
+        if attached:
+            plane.attach([Attachment("lo", Hook.CLSACT)])
+        plane.take_back_load(loaded.previous)
+        assert not plane.is_debug_program()
+        assert plane.program_tags() == tags
+        assert plane._attacher.attached() == before  # noqa: SLF001
+        assert sorted(home.rglob("*")) == pins

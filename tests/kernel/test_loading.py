@@ -12,7 +12,8 @@ from kernel.conftest import SIZING
 from kernel.laboratory import Laboratory, allow, tcp
 
 from microseg import abi_outcome
-from microseg.abi import Root
+from microseg.abi import PolicyMap, Root
+from microseg.kernel.carrying import succession
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.errors import IncompatibleMapError, LoadError
 from microseg.kernel.headers import find_headers
@@ -21,7 +22,7 @@ from microseg.kernel.maps import Map
 from microseg.kernel.program_text import BPF_DIRECTORY, program_text
 from microseg.kernel.programs import TC
 from microseg.kernel.shapes import MapShape, c_constants, map_shapes
-from microseg.reconcile.dataplane import KernelError, NotLoadedError
+from microseg.reconcile.dataplane import Attachment, KernelError, NotLoadedError
 
 
 @pytest.fixture
@@ -34,13 +35,13 @@ def home(bpffs: Path) -> Iterator[Path]:
 
 def request_for(home: Path, sources: Path) -> LoadRequest:
     """Return the request of a real load, of sources that may be broken."""
-    (home / "maps").mkdir(parents=True)
+    (home / "programs_1" / "maps").mkdir(parents=True)
     shapes = map_shapes(SIZING)
     return LoadRequest(
         source_dir=str(sources),
         main=TC.main,
         type=TC.type.value,
-        maps_dir=str(home / "maps"),
+        maps_dir=str(home / "programs_1" / "maps"),
         programs_dir=str(home / "programs_1"),
         programs=TC.functions(),
         jumps=list(TC.jumps),
@@ -67,7 +68,7 @@ def test_compiler_s_words_are_quoted_with_file_and_line(home: Path, sources: Pat
     with pytest.raises(LoadError, match="does not compile") as raised:
         load_programs(request_for(home, sources))
     assert "session.h:17:27: error: use of undeclared identifier 'nothing_of_that_name'" in raised.value.log
-    assert pins(home) == ["maps"]
+    assert pins(home) == []
 
 
 @pytest.mark.compiles
@@ -78,7 +79,7 @@ def test_verifier_s_words_are_quoted(home: Path, sources: Path) -> None:
     with pytest.raises(LoadError, match="the kernel refuses the program ms_cold") as raised:
         load_programs(request_for(home, sources))
     assert "invalid access to packet" in raised.value.log
-    assert pins(home) == ["maps"]
+    assert pins(home) == []
 
 
 @pytest.mark.compiles
@@ -98,23 +99,69 @@ def test_missing_bcc_names_the_package(
     with pytest.raises(LoadError, match="has no bcc") as raised:
         load_programs(request_for(home, sources))
     assert "apt install python3-bpfcc" in raised.value.advice
-    assert pins(home) == ["maps"]
+    assert pins(home) == []
 
 
 @pytest.mark.compiles
-def test_pinned_map_of_another_shape_is_refused_with_both(home: Path) -> None:
+def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)
-    before = pins(home)
+    lab = Laboratory(plane)
+    lab.enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
+    lab.open_tcp()
+    before = {name: plane.read_entries(1, name) for name in PolicyMap}
+    larger = replace(SIZING, sessions=8192, rules=16384)
+    assert plane.reasons_to_load(larger, debug=False) == (
+        "the map policy_a is to hold 16384 entries, not 8192",
+        "the map policy_b is to hold 16384 entries, not 8192",
+        "the map session4 is to hold 8192 entries, not 4096",
+    )
+    assert plane.load(larger).lost == ()
+    assert plane.reasons_to_load(SIZING, debug=False) == (), "none shrinks"
+    assert plane.map("session4").info.max_entries == 8192
+    assert {name: plane.read_entries(1, name) for name in PolicyMap} == before
+    again = Laboratory(PinnedDataPlane(home))
+    assert again.outcome(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A")) is abi_outcome.Outcome.PASS_SESSION
+
+
+def test_lost_pins_are_taken_from_the_programs_that_run(home: Path, namespace: None) -> None:  # noqa: ARG001
+    plane = PinnedDataPlane(home)
+    plane.load(SIZING)
+    plane.attach([Attachment("lo", plane.preferred_hook())])
+    Laboratory(plane).enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
+    before = {name: plane.map(name).info.id for name in map_shapes(SIZING)}
+    (home / "maps" / "policy_b").unlink()
+    (home / "maps" / "session4").unlink()
+    fresh = PinnedDataPlane(home)
+    assert not fresh.is_loaded()
+    fresh.load(SIZING)
+    assert {name: fresh.map(name).info.id for name in map_shapes(SIZING)} == before
+    fresh.detach(["lo"])
+
+
+SMALL = {"policy_a": MapShape(1, 4, 4, 10), "session4": MapShape(9, 4, 4, 10), "stats": MapShape(6, 4, 8, 1)}
+
+
+def test_what_becomes_of_each_map() -> None:
+    wanted = SMALL | {
+        "policy_a": MapShape(1, 4, 4, 20),
+        "session4": MapShape(9, 4, 8, 5),
+        "new": MapShape(1, 1, 1, 1),
+    }
+    found = succession(SMALL, wanted)
+    assert (found.shared, found.enlarged, found.lost) == (("stats",), ("policy_a",), ("session4",))
+    assert found.shapes == wanted
+    assert succession(wanted, SMALL | {"session4": wanted["session4"]}).shapes["policy_a"].max_entries == 20
+
+
+def test_a_policy_of_another_layout_is_refused_with_both() -> None:
     with pytest.raises(
-        IncompatibleMapError, match=r"the pinned map session4 is lru_hash, .*4096 entries"
+        IncompatibleMapError, match=r"the pinned map policy_a is hash, .*value 4 .*; needed: hash, .*value 8"
     ) as raised:
-        plane.load(replace(SIZING, sessions=8192))
-    assert "needed: lru_hash, key 16 bytes, value 64 bytes, 8192 entries" in raised.value.message
-    assert pins(home) == before
+        succession(SMALL, SMALL | {"policy_a": MapShape(1, 4, 8, 10)})
+    assert "microseg detach" in raised.value.advice
 
 
-@pytest.mark.compiles
 def test_reload_keeps_maps_and_their_contents(home: Path) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)

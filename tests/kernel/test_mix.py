@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TABLE
+from kernel.conftest import SIZING
 from kernel.fault_matrix import Instance, request_for
 from kernel.live_network import TwoHosts, two_hosts
 from kernel.mixed_traffic import (
@@ -25,7 +26,7 @@ from kernel.mixed_traffic import (
 )
 from long_runs import is_long
 
-from microseg.abi import PolicyMap
+from microseg.abi import PolicyMap, Root
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Hook
@@ -48,6 +49,7 @@ def hosts(namespace: None) -> Iterator[TwoHosts]:  # noqa: ARG001  # laid in it
 @pytest.fixture
 def instance(plane: PinnedDataPlane, hosts: TwoHosts, tmp_path: Path) -> Iterator[Instance]:
     yield Instance(plane, tmp_path)
+    plane.write_root(Root())
     plane.detach([hosts.near.device])
 
 
@@ -67,7 +69,7 @@ def cpus() -> list[int]:
 def test_alternating_applies_lose_nothing_and_let_no_marker_through(
     instance: Instance, hosts: TwoHosts, hook: Hook, record_property: Callable[[str, str], None]
 ) -> None:
-    requests = [request_for(text, (hosts.near.device,), hook=hook) for text in (A, B)]
+    requests = [request_for(text, (hosts.near.device,), hook=hook, sizing=SIZING) for text in (A, B)]
     instance.apply(requests[1])
     began = instance.plane.read_root().generation
     with Receiver(hosts) as receiver, ExitStack() as stack:
@@ -118,7 +120,7 @@ def test_a_mixture_lets_a_marker_through(
 ) -> None:
     """Put entries of one policy among those of the other, to see that the test above would tell."""
     for text in texts:
-        instance.apply(request_for(text, (hosts.near.device,)))
+        instance.apply(request_for(text, (hosts.near.device,), sizing=SIZING))
     plane, live = instance.plane, instance.plane.read_root().slot
     for name in maps:
         theirs, ours = plane.read_entries(1 - live, name), plane.read_entries(live, name)

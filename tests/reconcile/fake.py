@@ -21,6 +21,7 @@ from microseg.reconcile.dataplane import (
     InterfaceMissingError,
     Judged,
     KernelError,
+    Loaded,
     NotLoadedError,
     RuleCount,
     Sizing,
@@ -87,7 +88,10 @@ class FakeDataPlane:
         """Keep everything: there is only one."""
 
     def forget(self) -> None:
-        self.loaded = self.debug = False
+        self.loaded = False
+        self.loads = {0: (Sizing(), False)}
+        self.load_number = 0
+        self.running: dict[str, int] = {}
         self.has_maps = False
         self.sizing = Sizing()
         self.root = Root()
@@ -106,6 +110,7 @@ class FakeDataPlane:
             "maps": {name: dict(self.maps[live, name]) for name in PolicyMap if self.live_generation()},
             "attached": dict(self.attached),
             "settings": self.settings,
+            "running": dict(self.running),
         }
 
     def live_maps(self) -> dict[PolicyMap, Entries]:
@@ -126,19 +131,38 @@ class FakeDataPlane:
         return self.loaded
 
     @counted
-    def load(self, sizing: Sizing, *, debug: bool = False) -> None:
-        if not self.has_maps:
+    def load(self, sizing: Sizing, *, debug: bool = False) -> Loaded:
+        before = self.load_number if self.loaded else 0
+        if not before or sizing.rules > self.sizing.rules:
             self.sizing = sizing
         self.loaded = self.has_maps = True
-        self.debug = debug
+        self.loads[self.load_number + 1] = (sizing, debug)
+        self.load_number += 1
+        return Loaded(str(before) if before else "")
+
+    @counted
+    def reasons_to_load(self, sizing: Sizing, *, debug: bool) -> tuple[str, ...]:
+        before, debugging = self.loads[self.load_number]
+        small = any(before.policy_capacities()[name] < it for name, it in sizing.policy_capacities().items())
+        return ("another one is wanted",) if small or debugging is not debug else ()
+
+    @counted
+    def take_back_load(self, previous: str) -> None:
+        self.load_number = int(previous)
+        self.sizing = self.loads[self.load_number][0]
+        self.running = dict.fromkeys(self.attached, self.load_number)
+
+    @counted
+    def outdated(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name, number in self.running.items() if number != self.load_number))
+
+    @counted
+    def remove_leftovers(self) -> None:
+        pass
 
     @counted
     def is_debug_program(self) -> bool:
-        return self.debug
-
-    @counted
-    def replace_programs(self, *, debug: bool) -> None:
-        self.debug = debug
+        return self.loads[self.load_number][1]
 
     @counted
     def unload(self) -> None:
@@ -158,11 +182,13 @@ class FakeDataPlane:
             if attachment.interface not in self.interfaces:
                 raise InterfaceMissingError(f"there is no interface {attachment.interface}")
         self.attached |= {attachment.interface: attachment.hook for attachment in wanted}
+        self.running |= {attachment.interface: self.load_number for attachment in wanted}
 
     @counted
     def detach(self, interfaces: Sequence[str]) -> None:
         for name in interfaces:
             del self.attached[name]
+            self.running.pop(name, None)
 
     @counted
     def capacities(self) -> Mapping[PolicyMap, int]:

