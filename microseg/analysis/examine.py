@@ -69,15 +69,22 @@ def examine(
     book = Book(ruleset, spoken_of)
     disagreements = [conflicts.diagnostic(each) for each in conflicts.conflicts(book)]
     # As long as policies are in conflict, which rule comes before which is nothing to build on.
-    remarks = lint.findings(book, review) if review and not disagreements else []
+    remarks = _remarks(book, review, compilation) if review and not disagreements else []
     failures = tuple(in_order(proofs.diagnostic(each) for each in proofs.failures(book)))
     return Examination(_with(compilation, disagreements, remarks), failures)
+
+
+def _remarks(book: Book, review: taste.Options, compilation: Compilation) -> list[Diagnostic]:
+    """Return what a careful reviewer would remark on, the comments that silence nothing among it."""
+    found, files = lint.findings(book, review), compilation.files
+    hushed = [*compilation.silenced, *ignores.silenced(found, files)]
+    return ignores.silence([*found, *ignores.idle(hushed, files)], files)
 
 
 def _with(
     compilation: Compilation, disagreements: list[Diagnostic], remarks: Iterable[Diagnostic]
 ) -> Compilation:
     """Return the compilation with what was found out about it."""
-    found = [*compilation.diagnostics, *disagreements, *ignores.silence(remarks, compilation.files)]
+    found = [*compilation.diagnostics, *disagreements, *remarks]
     image = None if disagreements else compilation.image
     return replace(compilation, diagnostics=tuple(in_order(found)), image=image)

@@ -42,6 +42,7 @@ class Compilation:
         diagnostics: everything found, in the order of the text.
         sources: text of every file a diagnostic may point into, by path.
         files: the syntax trees, for what is found out later and may be silenced in them.
+        silenced: what was found as well, and a comment silences.
 
     """
 
@@ -51,6 +52,7 @@ class Compilation:
     diagnostics: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
     files: tuple[ast.File, ...] = ()
+    silenced: tuple[Diagnostic, ...] = ()
 
 
 def compile_tree(
@@ -90,4 +92,5 @@ def compile_tree(
         diagnostics=tuple(in_order(ignores.silence(found, parsed.files))),
         sources=parsed.texts | resolution.scope.sources,
         files=tuple(parsed.files),
+        silenced=tuple(ignores.silenced(found, parsed.files)),
     )

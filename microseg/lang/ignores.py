@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 from microseg.diagnostics import Code, Diagnostic, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from microseg.lang.ast import Comment, File
+    from microseg.source import Span
 
 _INSTRUCTION = re.compile(r"#\s*microseg:\s*(?P<verb>\w*)[\s,]*(?P<codes>(?:MS\w+[\s,]*)*)", re.IGNORECASE)
+_OF_THE_DAY = {Code.EXPIRED_RULE, Code.EXPIRES_SOON}
 _CODE = re.compile(r"MS\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Codes that are silenced on one line of one file."""
+    """Codes that are silenced on one line of one file, by the comment at a place."""
 
     path: str
     line: int
     codes: frozenset[Code]
+    span: Span
 
 
 def of_file(file: File) -> tuple[list[Ignore], list[Diagnostic]]:
@@ -41,7 +44,7 @@ def of_file(file: File) -> tuple[list[Ignore], list[Diagnostic]]:
         while line in alone:  # a comment of its own speaks of the next line that isn't one
             line += 1
         if codes:
-            found.append(Ignore(file.path, line, codes))
+            found.append(Ignore(file.path, line, codes, comment.span))
     return found, warnings
 
 
@@ -53,6 +56,30 @@ def silence(diagnostics: Iterable[Diagnostic], files: Iterable[File]) -> list[Di
             place = (ignore.path, ignore.line)
             silenced[place] = silenced.get(place, frozenset()) | ignore.codes
     return [each for each in diagnostics if each.is_error or not _is_silenced(each, silenced)]
+
+
+def silenced(diagnostics: Iterable[Diagnostic], files: Sequence[File]) -> list[Diagnostic]:
+    """Return the diagnostics that a comment silences."""
+    loud = set(silence(diagnostics, files))
+    return [each for each in diagnostics if each not in loud]
+
+
+def idle(hushed: Collection[Diagnostic], files: Iterable[File]) -> list[Diagnostic]:
+    """Return a warning for each code that a comment names in vain, given all diagnostics that are silenced.
+
+    What depends on the day may be named long before it is said.
+    """
+    found: list[Diagnostic] = []
+    for ignore in (each for file in files for each in of_file(file)[0]):
+        here = {
+            each.code
+            for each in hushed
+            if each.span.path == ignore.path and each.span.line <= ignore.line <= each.span.end_line
+        }
+        for code in sorted(ignore.codes - here - _OF_THE_DAY, key=lambda code: code.value):
+            message = f"there is no {code.value} here to silence"
+            found.append(Diagnostic.of(Code.USELESS_IGNORE, ignore.span, message, help="leave the code out"))
+    return found
 
 
 def _is_silenced(diagnostic: Diagnostic, silenced: dict[tuple[str, int], frozenset[Code]]) -> bool:

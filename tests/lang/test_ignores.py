@@ -77,3 +77,12 @@ def test_a_comment_that_can_not_silence_anything(comment: str, message: str) -> 
 def test_other_comments_are_left_alone() -> None:
     file, _ = parse("p", "# microseg is nice\n# ignore MS301\n# TODO microseg: later")
     assert ignores.of_file(file) == ([], [])
+
+
+def test_a_code_that_is_named_in_vain() -> None:
+    file, _ = parse("p", "group a = b,\n c # microseg: ignore MS301 MS306 MS304\n")
+    (found,) = ignores.idle([warning(1, end_line=2)], [file])
+    assert (found.code, found.span.line) == (Code.USELESS_IGNORE, 2)
+    assert found.message == "there is no MS306 here to silence"
+    assert {each.message[12:17] for each in ignores.idle([warning(3)], [file])} == {"MS301", "MS306"}
+    assert ignores.idle([warning(1, end_line=2), warning(1, UNUSED, end_line=2)], [file]) == []
