@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench-dataplane bench-agent bench-lint test test-unit test-all test-corpus test-kernels lint types imports fmt clean python kernel root
+.PHONY: help setup demo bench-dataplane bench-agent bench-lint test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ fmt: python ## put everything into its format
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 	@$(if $(C_FILES),.venv/bin/clang-format -i $(C_FILES))
+
+man: python ## manual pages and shell completion, in build/share
+	@$(PYTHON) -m microseg.cli.manual build/share
 
 clean: ## remove caches and build products; .venv and installed packages stay
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

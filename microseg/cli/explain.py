@@ -5,14 +5,24 @@ from __future__ import annotations
 import difflib
 
 import click
+from click.shell_completion import CompletionItem
 
 from microseg.cli.exits import Command
 from microseg.cli.pages import page_of
 from microseg.diagnostics import Code
 
 
+def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the codes that begin like this, each with its title."""
+    return [
+        CompletionItem(code.value, help=code.title)
+        for code in Code
+        if code.value.startswith(incomplete.upper())
+    ]
+
+
 @click.command("explain", cls=Command)
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=_complete)
 def command(code: str | None) -> None:
     """Explain a diagnostic, such as MS301; without a code, list them all."""
     if code is None:

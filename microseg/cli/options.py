@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
+_INTERFACES = Path("/sys/class/net")
+
+
+def _interfaces(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return the interfaces of this host that begin like this, for completion."""
+    names = [each.name for each in _INTERFACES.iterdir()] if _INTERFACES.is_dir() else []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 _OPTIONS: dict[str, Decorator] = {
     "policy_dir": click.option(
         "--policy-dir", type=_FOLDER, help="The policy files. [env: MICROSEG_POLICY_DIR]"
@@ -37,6 +46,7 @@ _OPTIONS: dict[str, Decorator] = {
         "interfaces",
         multiple=True,
         metavar="NAME",
+        shell_complete=_interfaces,
         help="An interface; may be given several times. [env: MICROSEG_INTERFACES]",
     ),
     "hook": click.option(

@@ -103,6 +103,18 @@ def test_commands_are_completed() -> None:
     assert done.stdout == "plain,rollback\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("microseg explain ms20", "MS201"), ("microseg apply -i l", "lo"), ("microseg hooks in", "install")],
+)
+def test_what_can_be_typed_next_is_offered(typed: str, offered: str) -> None:
+    count = str(len(typed.split()) - 1)
+    env = os.environ | {"_MICROSEG_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": count}
+    program = Path(sys.executable).parent / "microseg"
+    done = subprocess.run([program], env=env, capture_output=True, text=True, check=True)
+    assert f"plain,{offered}" in done.stdout.splitlines()
+
+
 def test_a_reader_that_leaves_early_is_no_traceback() -> None:
     program = Path(sys.executable).parent / "microseg"
     done = subprocess.run(
