@@ -6,6 +6,7 @@ packets.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ from microseg.reconcile.guards import lockout_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from microseg.policy.addresses import AddressSet
     from microseg.policy.packet import Packet
-    from microseg.policy.rules import Decider, Ruleset, Verdict
+    from microseg.policy.rules import Decider, Rule, Ruleset, Verdict
     from microseg.reconcile.safeguards import Lifelines
     from microseg.reconcile.transaction import Request
 
@@ -48,13 +50,26 @@ def _cuts(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[str]:
         if not decision.verdict.passes:
             yield f"{kept.name} ({kept.packet}) {_fate(decision.verdict, decision.decider)}"
     if lifelines.hosts and ruleset.protects:
-        for cut in protection.refused(ruleset, lifelines.hosts):
+        for cut in protection.refused(_towards(ruleset, lifelines.hosts), lifelines.hosts):
             protect, span = cut.protect, cut.protect.span
             verdict = evaluate(ruleset, cut.packet).verdict
             yield (
                 f"what `protect {protect.name}` at {span.path}:{span.line} keeps ({cut.packet}) "
                 f"{_fate(verdict, cut.decider)}"
             )
+
+
+def _towards(ruleset: Ruleset, hosts: AddressSet) -> Ruleset:
+    """Leave out the rules that decide no packet to these hosts, which are most of a large policy."""
+    policies = (
+        replace(policy, rules=tuple(rule for rule in policy.rules if _leads_to(rule, hosts)))
+        for policy in ruleset.policies
+    )
+    return replace(ruleset, policies=tuple(policies))
+
+
+def _leads_to(rule: Rule, hosts: AddressSet) -> bool:
+    return any(dst.addresses & hosts for _, dst in rule.directions())
 
 
 def _fate(verdict: Verdict, decider: Decider) -> str:
