@@ -104,6 +104,7 @@ def rows(lab: Laboratory, programs: dict[str, Runner]) -> dict[str, Once]:
         "plain layout": lambda: programs["plain"].run(established, repeat=REPEAT).duration_ns,
         "established": lambda: lab.flows.run(established, repeat=REPEAT).duration_ns,
         "established, IPv6": lambda: lab.flows.run(established6, repeat=REPEAT).duration_ns,
+        "flow cache": lambda: programs["cached"].run(established, repeat=REPEAT).duration_ns,
         "denied": lambda: lab.flows.run(denied, repeat=REPEAT // 4).duration_ns,
         "first of a flow": many("many_filter", 1 << 24, first, REPEAT // 4),
     }
@@ -111,9 +112,10 @@ def rows(lab: Laboratory, programs: dict[str, Runner]) -> dict[str, Once]:
         frame = flow_frame()
         found |= {
             f"parsing alone, {flows:,} flows": many("many_parse_only", flows, frame),
-            f"bare lookup, {flows:,} flows": many("many_lookup", flows, frame, max(REPEAT, 2 * flows)),
-            f"plain layout, {flows:,} flows": many("many_plain", flows, frame, max(REPEAT, 2 * flows)),
-            f"established, {flows:,} flows": many("many_filter", flows, frame, max(REPEAT, 2 * flows)),
+            f"bare lookup, {flows:,} flows": many("many_lookup", flows, frame, 10 * flows),
+            f"plain layout, {flows:,} flows": many("many_plain", flows, frame, 10 * flows),
+            f"flow cache, {flows:,} flows": many("many_cached", flows, frame, 10 * flows),
+            f"established, {flows:,} flows": many("many_filter", flows, frame, 10 * flows),
         }
     return found
 

@@ -133,3 +133,130 @@ int reference_many_filter(struct __sk_buff *skb)
 	reference_vary(skb);
 	return ms_filter(skb, MS_DIRECTION_INGRESS, MS_LINK_ETHERNET);
 }
+
+/*
+ * A prototype of the flow cache (docs/designs/flow-cache.md): one line a flow in front of the sessions, a region for
+ * each CPU. A hit touches nothing else; about once a second what was counted goes to the session, and then only may
+ * another flow take the line: two that meet in one would otherwise displace each other at each packet.
+ */
+struct reference_flow {
+	struct ms_key4 key;
+	__u32 generation; /* 0: empty */
+	__u32 until;	  /* jiffies, the low half: goes to the session from then on */
+	__u64 bytes[2];
+	__u32 packets[2];
+	__u32 client_is_second;
+	__u32 created_s;
+	__u64 last_seen;
+};
+_Static_assert(sizeof(struct reference_flow) == 64, "a flow is one cache line");
+BPF_TABLE("array", int, struct reference_flow, reference_flows, REFERENCE_CPUS << REFERENCE_FLOW_BITS);
+
+ms_inline __u32 reference_place(const struct ms_key4 *key)
+{
+	const __u64 *word = (const __u64 *)key;
+	__u64 hash = (word[0] ^ (word[1] * 0x9e3779b97f4a7c15ULL)) * 0xbf58476d1ce4e5b9ULL;
+
+	hash ^= hash >> 29;
+	hash *= 0x94d049bb133111ebULL;
+	return bpf_get_smp_processor_id() << REFERENCE_FLOW_BITS | hash >> (64 - REFERENCE_FLOW_BITS);
+}
+
+ms_inline int reference_same(const struct ms_key4 *a, const struct ms_key4 *b)
+{
+	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
+
+	return left[0] == right[0] && left[1] == right[1];
+}
+
+ms_inline void reference_count(struct reference_flow *flow, const struct ms_packet *packet, __u64 now)
+{
+	if (flow->client_is_second != packet->reversed) {
+		flow->packets[1]++;
+		flow->bytes[1] += packet->length;
+	} else {
+		flow->packets[0]++;
+		flow->bytes[0] += packet->length;
+	}
+	flow->last_seen = now;
+}
+
+/* What was counted goes to the session, if that is still the same one. */
+ms_inline void reference_give_back(struct reference_flow *flow, struct ms_session *session)
+{
+	if (session && session->created_s == flow->created_s) {
+		session->packets[0] += flow->packets[0];
+		session->packets[1] += flow->packets[1];
+		session->bytes[0] += flow->bytes[0];
+		session->bytes[1] += flow->bytes[1];
+		if ((__s64)(flow->last_seen - session->last_seen) > 0)
+			session->last_seen = flow->last_seen;
+	}
+}
+
+ms_inline void reference_take(struct reference_flow *flow, struct ms_packet *packet, struct ms_session *session,
+			      __u32 generation, __u64 now)
+{
+	if (reference_same(&flow->key, &packet->key4))
+		reference_give_back(flow, session);
+	else if (flow->packets[0] | flow->packets[1])
+		reference_give_back(flow, session4.lookup(&flow->key));
+	flow->key = packet->key4;
+	flow->generation = generation;
+	flow->until = now + 250;
+	flow->packets[0] = flow->packets[1] = 0;
+	flow->bytes[0] = flow->bytes[1] = 0;
+	flow->client_is_second = session->flags & MS_SESSION_CLIENT_IS_SECOND;
+	flow->created_s = session->created_s;
+	flow->last_seen = now;
+}
+
+/* ms_filter() with the cache in front. */
+ms_inline int reference_cached_filter(struct __sk_buff *skb)
+{
+	struct ms_packet packet = {};
+	struct reference_flow *flow;
+	struct ms_session *session;
+	int zero = 0, place;
+	struct ms_stats *counts = stats.lookup(&zero);
+	__u32 generation, outcome;
+	__u64 now;
+
+	if (!counts)
+		return TC_ACT_SHOT;
+	generation = ms_generation();
+	now = bpf_jiffies64();
+	outcome = ms_parse(skb, &packet, MS_LINK_ETHERNET);
+	if (outcome || packet.unusual || packet.family != 4)
+		return TC_ACT_SHOT;
+	place = reference_place(&packet.key4);
+	flow = reference_flows.lookup(&place);
+	if (!flow)
+		return TC_ACT_SHOT;
+	if (flow->generation == generation && reference_same(&flow->key, &packet.key4) &&
+	    (__s32)((__u32)now - flow->until) < 0) {
+		reference_count(flow, &packet, now);
+		counts->outcome[MS_PASS_SESSION]++;
+		return TC_ACT_UNSPEC;
+	}
+	session = session4.lookup(&packet.key4);
+	if (!session || !ms_session_steady(session, generation, now))
+		return TC_ACT_SHOT;
+	if (reference_same(&flow->key, &packet.key4) || flow->generation != generation ||
+	    (__s32)((__u32)now - flow->until) >= 0)
+		reference_take(flow, &packet, session, generation, now);
+	ms_session_count(session, &packet, now);
+	counts->outcome[MS_PASS_SESSION]++;
+	return TC_ACT_UNSPEC;
+}
+
+int reference_cached(struct __sk_buff *skb)
+{
+	return reference_cached_filter(skb);
+}
+
+int reference_many_cached(struct __sk_buff *skb)
+{
+	reference_vary(skb);
+	return reference_cached_filter(skb);
+}
