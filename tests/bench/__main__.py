@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.flows import FLOWS, flow_frame, make_flows
-from bench.references import references
+from bench.references import PLAIN_SESSIONS, references
 from kernel.laboratory import ANY, NOWHERE, Laboratory, allow, service, tcp, tcp6, udp
 
 from microseg.kernel.dataplane import PinnedDataPlane
@@ -28,7 +28,7 @@ from microseg.policy.addresses import AddressSet
 from microseg.policy.rules import Action, NamedSet, Rule
 from microseg.reconcile.dataplane import Sizing
 
-ROUNDS = 21
+ROUNDS = 15
 REPEAT = 100_000
 PREFIXES = 10_000
 SIZING = Sizing()
@@ -171,8 +171,8 @@ def main() -> int:
         lab = Laboratory(plane)
         lab.clear()
         enforce(lab)
-        sessions: Map = plane.map("session4")
-        make_flows(sessions, plane.read_root().generation, lab.flows.now())
+        with Map.pinned(pins / "maps" / PLAIN_SESSIONS) as plain:
+            make_flows(plane.map("session4"), plain, plane.read_root().generation, lab.flows.now())
         held = show_times(measure(rows(lab, programs)))
         return 0 if show_memory(plane) and held else 1
     return 1
