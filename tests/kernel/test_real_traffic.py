@@ -207,9 +207,9 @@ def test_packets_beyond_64_kib(
     lab: Laboratory, plane: PinnedDataPlane, hosts: TwoHosts, family: socket.AddressFamily
 ) -> None:
     """BIG TCP: there is no room for the length in the IP header."""
-    supported = allow_large_packets(hosts.near.device)
+    supported = allow_large_packets(hosts.near.device, family)
     with hosts.at_far():
-        allow_large_packets(hosts.far.device)
+        allow_large_packets(hosts.far.device, family)
     with filtered(plane, hosts.near.device, plane.preferred_hook()), ExitStack() as stack:
         lab.enforce(allow(hosts.near.address, hosts.far.address, "tcp"), allow("fd77::1", ANY6, "tcp"))
         before = lab.stats()
@@ -222,20 +222,33 @@ def test_packets_beyond_64_kib(
 
 
 LARGE_BYTES = 185_000
-RTM_NEWLINK, NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 16, 1, 4, 2
-MAX_SIZES = (41, 58, 63, 64)
-"""IFLA_GSO_MAX_SIZE and _GRO_, and both for IPv4 (6.3 and later)."""
+RTM_NEWLINK, RTM_GETLINK, NLM_F_REQUEST, NLM_F_ACK = 16, 18, 1, 4
+MAX_SIZES = {socket.AF_INET6: (41, 58), socket.AF_INET: (63, 64)}
+"""IFLA_GSO_MAX_SIZE and IFLA_GRO_MAX_SIZE; IFLA_GSO_IPV4_MAX_SIZE and IFLA_GRO_IPV4_MAX_SIZE, since 6.3."""
 
 
-def allow_large_packets(device: str) -> bool:
-    """Raise the limits of a device, and say whether its kernel has all of them (iproute2 may be older)."""
-    attributes = b"".join(struct.pack("=HHI", 8, kind, LARGE_BYTES) for kind in MAX_SIZES)
+def allow_large_packets(device: str, family: socket.AddressFamily) -> bool:
+    """Raise the limits of a device (iproute2 may be too old to), and say whether they are raised."""
+    attributes = b"".join(struct.pack("=HHI", 8, kind, LARGE_BYTES) for kind in MAX_SIZES[family])
+    ask_kernel(RTM_NEWLINK, device, attributes)
+    found = dict(attributes_in(ask_kernel(RTM_GETLINK, device)[32:]))
+    # A kernel ignores attributes it doesn't know.
+    return all(found.get(kind) == struct.pack("=I", LARGE_BYTES) for kind in MAX_SIZES[family])
+
+
+def ask_kernel(request: int, device: str, attributes: bytes = b"") -> bytes:
+    """Send a request about a device over netlink, and return its answer."""
     link = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, socket.if_nametoindex(device), 0, 0)
-    length = 16 + len(link) + len(attributes)
-    header = struct.pack("=IHHII", length, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0)
+    flags = NLM_F_REQUEST | (NLM_F_ACK if attributes else 0)
+    header = struct.pack("=IHHII", 16 + len(link) + len(attributes), request, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.send(header + link + attributes)
-        answer = kernel.recv(4096)
-    kind, refused = struct.unpack_from("=4xH10xi", answer)
-    assert kind == NLMSG_ERROR
-    return bool(refused == 0)
+        return kernel.recv(1 << 16)
+
+
+def attributes_in(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each attribute."""
+    while len(octets) >= 4:
+        length, kind = struct.unpack_from("=HH", octets)
+        yield kind, octets[4:length]
+        octets = octets[max((length + 3) & ~3, 4) :]
