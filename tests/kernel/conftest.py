@@ -13,6 +13,7 @@ import pytest
 from kernel.laboratory import Laboratory
 
 from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Hook, Sizing
 
 SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, sessions6=4096, rule_counters=1024)
@@ -49,7 +50,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses `lab` with the programs of TC (TCX and clsact share them) and with those of XDP."""
     if "lab" in metafunc.fixturenames:
         only_tc = metafunc.definition.get_closest_marker("only_tc")
-        hooks = [Hook.TCX] if only_tc else [Hook.TCX, Hook.XDP]
+        tc = Hook.TCX if tcx_supported() else Hook.CLSACT
+        hooks = [tc] if only_tc else [tc, Hook.XDP]
         names = ["xdp" if hook is Hook.XDP else "tc" for hook in hooks]
         metafunc.parametrize("lab", hooks, indirect=True, ids=names, scope="function")
 
