@@ -32,6 +32,7 @@ def usual(bpffs: Path) -> Iterator[PinnedDataPlane]:
     plane.unload()
 
 
+@pytest.mark.compiles
 def test_a_hundred_thousand_sessions_fit_into_30_mb_with_all_maps(usual: PinnedDataPlane) -> None:
     sessions = usual.map("session4")
     sessions.update_many(

@@ -73,8 +73,10 @@ class Traffic(RuleBasedStateMachine):
             self.lived[name] += 1
         self.both.compare()
 
-    @rule(name=WHICH_TALK, direction=DIRECTIONS, data=st.data())
-    def send_anything(self, name: str, direction: Direction, data: st.DataObject) -> None:
+    @rule(name=WHICH_TALK, direction=DIRECTIONS, orderly=st.sampled_from((0, 0, 1, 2, 3)), data=st.data())
+    def send_anything(self, name: str, direction: Direction, orderly: int, data: st.DataObject) -> None:
+        """Send packets of any kind, perhaps in the middle of an orderly life."""
+        self.go_on(name, direction, orderly)
         talk = TALKS[name]
         kinds = st.tuples(st.sampled_from(("client", "server")), st.sampled_from(sorted(talk.kinds)))
         for sender, kind in data.draw(st.lists(kinds, min_size=1, max_size=4), label="packets"):
