@@ -107,6 +107,7 @@ class Story:
         self.narrator.say("Data flows on these connections:")
         self.watch(revoked + untouched, flowing=True)
         self.commit(policies.SECOND, "shop: the application only reaches the backup port")
+        self.narrator.say("What does that mean for packets, and which of these connections would it cut?")
         self.microseg.run("plan", "--detailed-exitcode", exit_code=CHANGES)
         self.microseg.run("apply")
         self.narrator.say("Connections that the new policy doesn't allow stopped at their next packet:")

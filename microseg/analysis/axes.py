@@ -28,6 +28,7 @@ class AddressAxis:
         self._shift = {Family.IPV4: 0, Family.IPV6: len(self._parts[Family.IPV4].classes)}
         self._known = known
         self._bits = {key: self._of_set(index[addresses]) for key, addresses in known.items()}
+        self._addresses: dict[Bits, AddressSet] = {}
         self.width = sum(len(part.classes) for part in self._parts.values())
 
     def bits(self, addresses: AddressSet) -> dict[Family, Bits]:
@@ -40,10 +41,12 @@ class AddressAxis:
         return self._parts[family].everything << self._shift[family]
 
     def addresses(self, bits: Bits) -> AddressSet:
-        """Return the addresses of a set of classes."""
-        shift = self._shift[Family.IPV6]
-        v4 = self._parts[Family.IPV4].numbers(bits & ((1 << shift) - 1))
-        return AddressSet(v4, self._parts[Family.IPV6].numbers(bits >> shift))
+        """Return the addresses of a set of classes; most sets are asked for many times."""
+        if bits not in self._addresses:
+            shift = self._shift[Family.IPV6]
+            v4 = self._parts[Family.IPV4].numbers(bits & ((1 << shift) - 1))
+            self._addresses[bits] = AddressSet(v4, self._parts[Family.IPV6].numbers(bits >> shift))
+        return self._addresses[bits]
 
     def _of_set(self, at: int) -> dict[Family, Bits]:
         return {family: part.sets[at] << self._shift[family] for family, part in self._parts.items()}

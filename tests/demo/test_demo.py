@@ -54,6 +54,7 @@ def test_everything_is_as_it_is_said() -> None:
     output = demo.finish()
     assert demo.process.returncode == 0, output
     assert "Everything was as said" in output
+    assert re.search(r"Sessions: [1-9]\d* of \d+ live sessions would be cut", output)
     assert len(re.findall(r"^\d\. ", output, re.MULTILINE)) == 7
     assert demo.remains() == []
 
