@@ -169,11 +169,7 @@ def plan(
         old_names: what the numbers of the entries in force mean.
 
     """
-    named = {attachment.interface for attachment in wanted}
-    running = [it for it in observed.attachments if it.interface not in named]
     load = not observed.loaded or bool(upgrade)
-    behind = {it for it in (*wanted, *running) if it.interface in observed.outdated}
-    attach = {*wanted, *running} if load else set(wanted) - set(observed.attachments) | behind
     return Plan(
         desired=desired.contents.config.digest,
         observed=actual_digest(live) if observed.judges else None,
@@ -183,11 +179,20 @@ def plan(
         default=_default_change(live.config if observed.judges else None, desired.contents.config),
         load=load,
         upgrade=upgrade,
-        attach=tuple(sorted(attach, key=lambda it: it.interface)),
+        attach=_attach(observed, wanted, load=load),
         settings=setting_changes(observed.settings, settings),
         names=desired.names,
         old_names=old_names or Names(),
     )
+
+
+def _attach(observed: Observed, wanted: Sequence[Attachment], *, load: bool) -> tuple[Attachment, ...]:
+    """Return where to attach: where it isn't yet, and where an older program runs."""
+    named = {attachment.interface for attachment in wanted}
+    running = [it for it in observed.attachments if it.interface not in named]
+    behind = {it for it in (*wanted, *running) if it.interface in observed.outdated}
+    attach = {*wanted, *running} if load else set(wanted) - set(observed.attachments) | behind
+    return tuple(sorted(attach, key=lambda it: it.interface))
 
 
 def compare(desired: Desired, base: Desired) -> Plan:
