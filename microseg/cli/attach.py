@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import hook_text, instance, options, terminal
+from microseg.cli import hook_text, instance, lifelines, options, terminal
 from microseg.cli.exits import Command
 from microseg.reconcile.attachment import attach
+from microseg.reconcile.guards import LOCKOUT_FLAG
+from microseg.reconcile.safeguards import NO_LIFELINES
 
 if TYPE_CHECKING:
     from microseg.config import Settings
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
 @click.command("attach", cls=Command)
 @options.with_settings(*options.WRITING, *options.ATTACHING)
+@click.option(LOCKOUT_FLAG, "allow_lockout", is_flag=True, help="Attach although it cuts this session off.")
 @options.output_format
-def command(settings: Settings, output_format: str) -> None:
+def command(settings: Settings, output_format: str, *, allow_lockout: bool) -> None:
     """Enforce the policy in force on more interfaces.
 
     On those named by --interface or in microseg.toml: on all of them, or, when one fails, on none.
@@ -27,7 +30,8 @@ def command(settings: Settings, output_format: str) -> None:
             'Name an interface: --interface eth0, or interfaces = ["eth0"] in microseg.toml.'
         )
     host, who = instance.open_host(settings), instance.operator(settings)
-    result = attach(host, who, settings.interfaces, settings.hook, settings.adopt_s)
+    kept = NO_LIFELINES if allow_lockout else lifelines.of(settings)
+    result = attach(host, who, settings.interfaces, settings.hook, settings.adopt_s, lifelines=kept)
     if output_format == "json":
         terminal.dump(
             {"attached": [it.interface for it in result.changed], "now": [it.interface for it in result.now]}

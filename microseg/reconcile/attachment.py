@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from microseg.reconcile.errors import GuardError, ReconcileError
+from microseg.reconcile.guards import check_kept
 from microseg.reconcile.known import recall
 from microseg.reconcile.lock import Lock
 from microseg.reconcile.observed import read_observed
 from microseg.reconcile.records import HistoryEntry, Operation, Outcome, State
+from microseg.reconcile.safeguards import NO_LIFELINES, Lifelines
 from microseg.reconcile.transaction import wanted_attachments
 
 if TYPE_CHECKING:
@@ -32,15 +34,21 @@ class AttachmentResult:
 
 
 def attach(
-    host: Host, operator: Operator, interfaces: Sequence[str], hook: Hook | None, adopt_s: float = 0.0
+    host: Host,
+    operator: Operator,
+    interfaces: Sequence[str],
+    hook: Hook | None,
+    adopt_s: float = 0.0,
+    *,
+    lifelines: Lifelines = NO_LIFELINES,
 ) -> AttachmentResult:
     """Enforce the policy in force on more interfaces: on all of them, or on none when one fails.
 
-    Connections in progress are adopted for adopt_s seconds.
+    Connections in progress are adopted for adopt_s seconds; the lifelines' must be allowed.
 
     Raises:
         LockHeldError: somebody else is changing this instance.
-        GuardError: no policy is in force.
+        GuardError: no policy is in force, or it would cut a lifeline.
         KernelError, OSError: an interface doesn't exist, or the kernel refused; nothing was changed.
 
     """
@@ -55,6 +63,7 @@ def attach(
         wanted = wanted_attachments(host.plane, observed, interfaces, hook)
         missing = tuple(it for it in wanted if it not in observed.attachments)
         if missing:
+            check_kept(host.plane, observed.generation, lifelines, recall(host.store, observed).names)
             host.plane.adopt_until(observed.boot_time_s + round(adopt_s))
             host.plane.attach(missing)
             _record(host, observed, _Done(Operation.ATTACH, operator, missing, began))

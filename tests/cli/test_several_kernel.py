@@ -33,7 +33,7 @@ def test_applies_at_once_and_a_plan_from_before(machine: Machine) -> None:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
     status = machine.objects("status")
-    assert status["generation"] == 3, "one after the other, each wholly"
+    assert status["generation"] == 3, status
     assert status["revision"]["commit"] in commits[:2]
     assert status["problems"] == []
     assert "Nothing changes" in machine.expect(0, "plan", "--rev", status["revision"]["commit"])

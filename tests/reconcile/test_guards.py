@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from reconcile.fake import FakeDataPlane
-from reconcile.worlds import host_of, request_for
+from reconcile.worlds import OPERATOR, host_of, request_for
 
 from microseg.abi_session import Session
 from microseg.analysis.examine import examine
 from microseg.policy.addresses import AddressSet
 from microseg.policy.packet import Packet
 from microseg.reconcile.apply import apply, propose, refusal
+from microseg.reconcile.attachment import attach
 from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import ApplyError, GuardError
 from microseg.reconcile.safeguards import Kept, Lifelines, Limits
@@ -139,3 +140,15 @@ def test_many_sessions_cut_at_once_ask(plane: FakeDataPlane, host: Host, live: i
         assert "by deny office -> any : any at p.mseg:4: 100 %, and 25 % may change" in caught.value.message
         closing = replace(closing, limits=Limits(sessions_percent=100))
     assert apply(host, closing).generation == 2
+
+
+def test_attaching_locks_nobody_out_either(plane: FakeDataPlane, host: Host) -> None:
+    apply(host, request_for(compiled(CLOSED)))
+    with pytest.raises(
+        GuardError, match=r"the connection of this session .* gets deny by `deny office -> any : any`"
+    ):
+        attach(host, OPERATOR, ["eth1"], None, lifelines=LIFELINES)
+    assert "eth1" not in plane.attached
+    attach(host, OPERATOR, ["eth0"], None, lifelines=LIFELINES)
+    attach(host, OPERATOR, ["eth1"], None)
+    assert "eth1" in plane.attached
