@@ -38,7 +38,7 @@ class Machine(Session):
             )
         self.plane = PinnedDataPlane(self.pin_dir)
 
-    def run(self, *words: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words), env=self.environment(), capture_output=True, check=False, text=True,
             timeout=timeout_s,

@@ -16,7 +16,7 @@ from cli.terminal_session import ONE_MORE
 
 from microseg.kernel.dataplane import PinnedDataPlane
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
 
 KNOCKING = f"""
 import json, socket, time
@@ -44,7 +44,7 @@ class Knocks:
     def until(self, enough: Callable[[float, bool], bool]) -> None:
         """Read on until an attempt, with the boot time it began at and whether it passed, is enough."""
         assert self.process.stdout
-        give_up_at = time.monotonic() + 30
+        give_up_at = time.monotonic() + 90
         while time.monotonic() < give_up_at:
             began, passed = json.loads(self.process.stdout.readline())
             self.seen.append((began, passed))
@@ -69,7 +69,7 @@ def start(machine: Machine, *words: str) -> subprocess.Popen[str]:
 def deadline_of(machine: Machine) -> int:
     """Wait for a switch that waits to be confirmed, and return until when it does."""
     plane = PinnedDataPlane(machine.pin_dir)
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + 90
     try:
         while time.monotonic() < give_up_at:
             if deadline_s := plane.read_root().deadline_s:
