@@ -31,9 +31,14 @@ def shadowed(universe: Universe, ruleset: Ruleset) -> set[int]:
     return {number for number, rule in enumerate(rules) if universe.rule(rule) and id(rule) not in deciding}
 
 
-def is_redundant(universe: Universe, ruleset: Ruleset, rules: Collection[Rule]) -> bool:
-    """Say whether all packets get the same without the rules, on every day that one of them is valid."""
-    gone = {id(rule) for rule in rules}
+def is_redundant(
+    universe: Universe, ruleset: Ruleset, rules: Collection[Rule], leaving: Collection[Rule] = ()
+) -> bool:
+    """Say whether all packets get the same without the rules, on every day that one of them is valid.
+
+    What is leaving goes with them.
+    """
+    gone = {id(rule) for rule in (*rules, *leaving)}
     return all(
         universe.outcomes(now) == universe.outcomes(without(now, gone))
         for day in last_days(ruleset)
@@ -43,19 +48,21 @@ def is_redundant(universe: Universe, ruleset: Ruleset, rules: Collection[Rule]) 
 
 
 def redundant(
-    universe: Universe, ruleset: Ruleset, candidates: Iterable[Collection[Rule]], gone: set[int]
+    universe: Universe, ruleset: Ruleset, candidates: Iterable[Collection[Rule]], going: set[int]
 ) -> list[Rule]:
-    """Return the first rule of the candidates that can go, each together with those before it.
+    """Return the first rule of each candidate that can go, whichever of those before it or going go too.
 
-    Identities of what is gone already are given, and what can go is added to them.
+    Identities of what is going are given, and what is found is added to them.
     """
     found: list[Rule] = []
     for candidate in candidates:
-        left = without(ruleset, gone)
-        rules = [rule for rule in candidate if universe.rule(rule) and id(rule) not in gone]
-        if rules and is_redundant(universe, left, rules):
+        rules = [rule for rule in candidate if universe.rule(rule) and id(rule) not in going]
+        others = going - set(map(id, candidate))
+        # It's enough to let one stay: what keeps a packet from being decided alike is a single rule.
+        worlds = (others, *(others - {each} for each in others))
+        if rules and all(is_redundant(universe, without(ruleset, gone), rules, candidate) for gone in worlds):
             found.append(rules[0])
-            gone.update(map(id, rules))
+            going.update(map(id, candidate))
     return found
 
 

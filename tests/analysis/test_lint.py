@@ -172,6 +172,27 @@ def test_of_two_rules_of_which_either_could_go_one_is_named() -> None:
     assert codes(either.format("a", 2) + either.format("b", 3) + last) == [(1, Code.POINTLESS_POLICY)]
 
 
+def test_a_rule_that_keeps_a_shadowed_one_from_matching_is_not_redundant() -> None:
+    text = """policy p {
+      allow 10.0.0.1 -> 10.1.0.1 : tcp/80
+      deny 10.0.0.1 -> 10.1.0.1 : tcp/80
+      allow 10.0.0.0/24 -> 10.1.0.1 : tcp
+    }"""
+    assert codes(text) == [(3, Code.SHADOWED_RULE)]
+
+
+def test_a_policy_is_pointless_though_its_rules_differ() -> None:
+    text = """policy p priority 1 {
+      deny 10.0.0.1 -> 10.1.0.1 : tcp/80
+      allow 10.0.0.0/24 -> 10.1.0.1 : tcp/80
+    }
+    policy q priority 2 {
+      deny 10.0.0.1 -> 10.1.0.0/24 : tcp
+      allow 10.0.0.0/16 -> 10.1.0.0/24 : tcp
+    }"""
+    assert codes(text) == [(1, Code.POINTLESS_POLICY)]
+
+
 def test_every_finding_of_random_policies_can_be_told() -> None:
     seen: set[Code] = set()
     for seed in range(300):

@@ -92,6 +92,8 @@ LEFT_ALONE = {
     "another definition": "group a = 10.0.0.1\ngroup a = 10.0.0.2\npolicy p { allow a -> any }\n",
     "an ignore comment": "policy p {\n  allow any -> any : tcp/80 # microseg: ignore MS316\n"
     "  allow any -> any : tcp/80 # microseg: ignore MS316\n}\n",
+    "a rule that keeps a shadowed one from matching": "policy p {\n  allow 10.0.0.1 -> any : tcp/80\n"
+    "  deny 10.0.0.1 -> any : tcp/80\n  allow 10.0.0.0/8 -> any : tcp\n}\n",
     "redundant but for the log": "policy p {\n  allow 10.0.0.1 -> any : tcp/80 log\n"
     "  allow 10.0.0.0/8 -> any : tcp/80\n}\n",
     "redundant because of the default": "policy p {\n  deny 10.0.0.1 -> any : tcp/80\n"
