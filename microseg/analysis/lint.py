@@ -27,8 +27,8 @@ _SHOWN = 4
 def findings(book: Book, options: Options = DEFAULT_OPTIONS) -> list[Diagnostic]:
     """Return what there is to remark; the book has to know what `protection.spoken_of` yields.
 
-    All that is said to be shadowed, pointless or redundant can go, any of it or all at once, and no packet gets
-    anything else.
+    All that is said to be shadowed, pointless or redundant can go, any of it or all at once, and no packet
+    gets anything else.
     """
     shadowed = shadowing.find(book)
     gone = {each.rule for each in shadowed}
