@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from microseg.cli.change_words import NO_CHANGE, SO_FAR, grouped, responsible
+from microseg.cli.change_words import NO_CHANGE, SO_FAR, grouped, responsible, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from microseg.analysis.difference import Change
-    from microseg.cli.change_words import Responsible
     from microseg.policy.rules import Decider
     from microseg.reconcile.effect import Effect, Sessions
-    from microseg.reconcile.records import Attribution
 
 SHOWN = 50
 """Rows of a table: a comment on GitHub may have 65,536 characters."""
@@ -42,17 +40,17 @@ def code(text: str) -> str:
 
 def _row(change: Change) -> str:
     part = change.part
-    packets = [code(str(part.product)), *(f"except {code(str(each))}" for each in part.exceptions)]
+    packets = [code(told(part.product)), *(f"except {code(told(each))}" for each in part.exceptions)]
     cells = [_cell(packets), _rules(change.rules_before), _rules(change.rules_after), code(str(part.witness))]
     return f"| {' | '.join(cells)} |"
 
 
 def _rules(deciders: Iterable[Decider]) -> str:
-    return _cell([_rule(each) for each in responsible(deciders)])
+    return _cell([_rule(each.short, each.place) for each in responsible(deciders)])
 
 
-def _rule(rule: Responsible | Attribution) -> str:
-    return code(rule.text) + (f" {code(rule.place)}" if rule.place else "")
+def _rule(text: str, place: str) -> str:
+    return code(text) + (f" {code(place)}" if place else "")
 
 
 def _cell(parts: list[str]) -> str:
@@ -64,7 +62,7 @@ def _sessions(sessions: Sessions) -> Iterator[str]:
     yield from ("", f"**{len(sessions.cut)} of {sessions.live} live sessions would be cut**", "")
     yield from ("| Session | Verdict | By |", "|---|---|---|")
     for each in sessions.cut[:SHOWN]:
-        rule = _rule(each.after) if each.after else ""
+        rule = _rule(each.after.text, each.after.place) if each.after else ""
         yield f"| {code(str(each.packet))} | {SO_FAR[each.verdict]} | {rule} |"
     yield from _more(len(sessions.cut) - SHOWN)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from microseg.analysis.difference import Kind
 from microseg.cli import terminal
-from microseg.cli.change_words import NO_CHANGE, SO_FAR, grouped, responsible
+from microseg.cli.change_words import NO_CHANGE, SO_FAR, grouped, responsible, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,9 +50,9 @@ def show(effect: Effect) -> None:
 def _show_change(change: Change) -> None:
     sign, color = _STYLES[change.kind]
     part = change.part
-    terminal.say(f"  {sign} {part.product}", fg=color)
+    terminal.say(f"  {sign} {told(part.product)}", fg=color)
     for exception in part.exceptions[:SHOWN_EXCEPTIONS]:
-        terminal.say(f"      except  {exception}", fg=color)
+        terminal.say(f"      except  {told(exception)}", fg=color)
     _more(len(part.exceptions) - SHOWN_EXCEPTIONS, "exception", indent=6)
     for lead, deciders in (("so far", change.rules_before), ("now", change.rules_after)):
         for number, line in enumerate(_rules(deciders)):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from microseg.analysis.difference import Change
+    from microseg.analysis.wording import Product
     from microseg.policy.rules import Decider
 
 SO_FAR = {
@@ -21,6 +22,12 @@ SO_FAR = {
     Verdict.REJECT: "rejected",
     Verdict.AUDIT: "audited, so let pass",
 }
+
+LONGEST_RULE = 120
+"""Characters of a rule that are shown."""
+
+SHOWN_TERMS = 8
+"""So many sets of a union, or services of a list, are shown."""
 
 NO_CHANGE = "No change in meaning: every packet gets what it gets now"
 
@@ -47,8 +54,28 @@ class Responsible:
         """The place for people, such as `shop.mseg:12`; empty when there is none."""
         return f"{self.path}:{self.line}" if self.path else ""
 
+    @property
+    def short(self) -> str:
+        """The rule for people: where it stands they find all of it."""
+        return self.text if len(self.text) <= LONGEST_RULE else f"{self.text[: LONGEST_RULE - 4]} ..."
+
     def __str__(self) -> str:
-        return f"{self.text}  {self.place}".rstrip()
+        return f"{self.short}  {self.place}".rstrip()
+
+
+def told(product: Product) -> str:
+    """Return a product as it is shown to people: long lists are cut, JSON has them whole."""
+    text = f"{_cut(product.src, ' | ')} -> {_cut(product.dst, ' | ')}"
+    return text if product.service == "any" else f"{text} : {_cut(product.service, ', ')}"
+
+
+def _cut(text: str, between: str) -> str:
+    parts = text.split(between)
+    if len(parts) <= SHOWN_TERMS:
+        return text
+    shown = between.join(parts[: SHOWN_TERMS - 1])
+    open_still = shown.count("(") - shown.count(")")
+    return f"{shown}{between}... {len(parts) - SHOWN_TERMS + 1} more{')' * open_still}"
 
 
 def responsible(deciders: Iterable[Decider]) -> list[Responsible]:

@@ -9,7 +9,7 @@ from microseg.analysis import service_text
 from microseg.cli import terminal
 from microseg.cli.change_json import addresses, packet_object, product_object, responsible_object
 from microseg.cli.change_text import SHOWN_EXCEPTIONS, SHOWN_PRODUCTS
-from microseg.cli.change_words import SO_FAR, Responsible, responsible
+from microseg.cli.change_words import SO_FAR, Responsible, responsible, told
 from microseg.policy.rules import Verdict
 from microseg.reconcile.records import revision_to_json
 
@@ -69,9 +69,9 @@ def _show_answer(answer: Answer) -> None:
     terminal.say()
     terminal.say(f"{verdict} by {rule}", bold=True, fg=_COLORS[outcome.verdict])
     for part in answer.parts[:SHOWN_PRODUCTS]:
-        terminal.say(f"  {part.product}")
+        terminal.say(f"  {told(part.product)}")
         for exception in part.exceptions[:SHOWN_EXCEPTIONS]:
-            terminal.say(f"      except   {exception}")
+            terminal.say(f"      except   {told(exception)}")
         _more(len(part.exceptions) - SHOWN_EXCEPTIONS, "exception")
         terminal.say(f"      such as  {part.witness}")
     _more(len(answer.parts) - SHOWN_PRODUCTS, "product")

@@ -309,3 +309,20 @@ def test_a_plan_without_records_still_knows_what_changes(session: Session) -> No
     result = session.type("plan")
     assert "nothing is recorded of generation 1" in result.stderr
     assert "Newly allowed, denied so far\n  + web -> db : tcp/9000" in result.stdout
+
+
+def test_long_lists_are_cut_for_people_only(session: Session) -> None:
+    session.commit("the first")
+    hosts = ", ".join(f"10.7.{number}.1" for number in range(20))
+    ports = ", ".join(f"tcp/{number}" for number in range(100, 140, 2))
+    session.write(SHOP.replace("  deny ", f"  allow ({hosts}) -> db : {ports}\n  deny "))
+    shown = " | ".join(f"10.7.{number}.1" for number in (0, 1, 10, 11, 12, 13, 14))
+    text = session.expect(0, "diff", "HEAD")
+    assert f"  + ({shown} | ... 13 more) -> db : tcp/100, tcp/102, " in text
+    assert f"      now     allow ({shown} |" in text
+    assert max(map(len, text.splitlines())) < 200
+    markdown = session.expect(0, "diff", "HEAD", "--format", "markdown")
+    assert f"({shown} | ... 13 more) -> db".replace("|", "\\|") in markdown
+    (change,) = session.objects("diff", "HEAD")["changes"]
+    assert "10.7.19.1" in change["packets"]["text"]
+    assert len(change["packets"]["source"]["addresses"]) == 20
