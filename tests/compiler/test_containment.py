@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,3 +59,19 @@ def test_a_source_port_alone_stands_on_the_source_side() -> None:
     by_destination, by_source = containment.of_services([(1, ServiceSet.of(17, (0, 65535), (53, 53)))])
     assert not by_destination
     assert list(by_source) == [Prefix(17 << 16 | 53, 24)]
+
+
+def test_pieces_have_the_value_of_the_longest_prefix() -> None:
+    bits = 6
+    for seed in range(200):
+        rng = Random(seed)
+        table: dict[Prefix, int] = {}
+        for value in range(rng.randint(0, 12)):
+            length = rng.randint(0, bits)
+            table[Prefix(rng.randrange(1 << length) << bits - length, length)] = value
+        found = list(containment.pieces(table, bits))
+        values = {number: value for (low, high), value in found for number in range(low, high + 1)}
+        assert [low_high for low_high, _ in found] == sorted(low_high for low_high, _ in found)
+        assert sum(high - low + 1 for (low, high), _ in found) == len(values), "no number is in two pieces"
+        for number in range(1 << bits):
+            assert values.get(number) == longest_match(table, number, bits), (seed, number)
