@@ -101,7 +101,7 @@ def test_plan_against_a_commit_sees_the_change(instance: Session, poor: Path) ->
     instance.write(ONE_MORE)
     done = run(instance, poor, "plan", "--against", "HEAD", "--detailed-exitcode")
     assert done.returncode == 2
-    assert "+ allow web -> db : tcp/9000" in done.stdout
+    assert "Newly allowed, denied so far\n  + web -> db : tcp/9000" in done.stdout
 
 
 def test_a_wrong_policy_is_1(instance: Session, poor: Path) -> None:
