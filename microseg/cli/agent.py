@@ -13,6 +13,7 @@ import click
 from microseg.cli import agent_log, agent_watchers, clock, instance, options, requests
 from microseg.cli.exits import Command
 from microseg.confined.worker import ConfinedCompiler
+from microseg.gitops import privileges
 from microseg.gitops.agent import Agent, Surroundings
 from microseg.gitops.control import Control
 from microseg.gitops.inbox import Inbox, Message
@@ -63,11 +64,13 @@ def command(settings: Settings, log_format: str) -> None:
     SIGHUP: look and try now. SIGUSR1, SIGUSR2: suspend, resume. SIGTERM: stop; enforcement goes on.
     """
     log = agent_log.Log(agent_log.LogFormat(log_format))
-    with agent_watchers.watching(settings, log) as observer:
-        run(settings, observer)
+    with ConfinedCompiler() as compiler:
+        privileges.keep()  # before any thread is there: each has its own
+        with agent_watchers.watching(settings, log) as observer:
+            run(settings, observer, compiler)
 
 
-def run(settings: Settings, observer: Observer) -> None:
+def run(settings: Settings, observer: Observer, compiler: Compile) -> None:
     """Run an agent in this process until a signal stops it.
 
     Raises:
@@ -79,7 +82,6 @@ def run(settings: Settings, observer: Observer) -> None:
     who = instance.operator(settings)
     with (
         control.lock(who.command),
-        ConfinedCompiler() as compiler,
         Watcher(inbox) as watcher,
         _signals(control, inbox, who),
     ):

@@ -40,13 +40,15 @@ def next_steps(directory: Path) -> list[tuple[str, str]]:
     """Return what to type, and why, in this order."""
     interface = scaffold.default_interface() or "NAME"
     root = "" if os.geteuid() == 0 else "sudo "
-    enforce = f"{root}microseg apply --config microseg.toml --interface {shlex.quote(interface)}"
+    here = f"--config microseg.toml --interface {shlex.quote(interface)}"
+    enforce = f"{root}microseg apply {here}"
     steps = [
         ("Put your own addresses into policies.d/example.mseg, then check it:", "microseg lint policies.d"),
         ("Commit it:", "git add --all && git commit -m 'The first policy'"),
         ("Let it only report what it would deny:", f"{enforce} --audit"),
         ("Read what it would deny, until you interrupt it:", f"{root}microseg observe"),
         ("Enforce it:", enforce),
+        ("Or enforce what is committed to main, from now on:", f"{root}microseg agent {here}"),
         ("End that, should you have to:", f"{root}microseg detach"),
     ]
     if directory.resolve() != Path.cwd():

@@ -107,6 +107,9 @@ ip route add default via 192.0.2.1
 exec 2>&1
 """
 
+FOLLOWING = r'& 2>log \& until grep -q "is in force" log; do sleep 0.2; done; kill %1; wait %1; cat log'
+"""What is done about an agent, which ends only when it is told to."""
+
 
 @pytest.mark.kernel
 def test_what_is_told_works_literally(tmp_path: Path) -> None:
@@ -125,6 +128,7 @@ def test_what_is_told_works_literally(tmp_path: Path) -> None:
         + "microseg init shop | tee told\n"
         + "sed -n 's/^    //p' told | sed 's/^microseg observe$/timeout --signal=INT 1 & || true/' >script\n"
         + "sed -i '/^microseg detach/i microseg status' script\n"
+        + f"sed -i 's/^microseg agent.*/{FOLLOWING}/' script\n"
         + ". ./script\n"
     )
     try:
@@ -140,3 +144,4 @@ def test_what_is_told_works_literally(tmp_path: Path) -> None:
     assert "Generation 1 is in force" in done.stdout
     assert "Generation 2 is in force" in done.stdout
     assert "(The first policy)" in done.stdout
+    assert "the agent ends; enforcement goes on" in done.stdout

@@ -8,6 +8,7 @@ import queue
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from gitops.agent_machine import PROGRAM, AgentMachine, bpf_file_system, two_hosts
-from gitops.agent_world import GIT_ENVIRONMENT, policy
+from gitops.agent_world import GIT_ENVIRONMENT, git, policy
 from tree import ROOT
 
 from microseg.gitops.record import AgentRecord, Attempt, Candidate, Cycle, Observation, Reason, Try, Wait
@@ -134,6 +135,13 @@ class ServiceMachine(AgentMachine):
             self.agent = subprocess.Popen(words, env=env, stderr=log)
 
 
+def scraped(namespace: str) -> str:
+    """Return what a Prometheus beside the agent would read."""
+    code = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9464/metrics').read().decode())"
+    words = ["nsenter", f"--net=/run/netns/{namespace}", sys.executable, "-c", code]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.mark.kernel
 @pytest.mark.timeout(600)
 def test_the_agent_works_with_the_capabilities_of_the_unit(tmp_path: Path) -> None:
@@ -143,6 +151,8 @@ def test_the_agent_works_with_the_capabilities_of_the_unit(tmp_path: Path) -> No
         manager = Manager(str(tmp_path / "notify"))
         machine.notify = manager.address
         try:
+            subprocess.run(["ip", "-n", namespace, "link", "set", "lo", "up"], check=True)
+            machine.configure(metrics="127.0.0.1:9464", notes="push")
             commit = machine.clone.push(policy(1), "the first")
             machine.start()
             manager.wait_for("READY=1")
@@ -153,7 +163,13 @@ def test_the_agent_works_with_the_capabilities_of_the_unit(tmp_path: Path) -> No
             assert machine.agent
             status = Path(f"/proc/{machine.agent.pid}/status").read_text()
             assert int(status.partition("CapEff:\t")[2].split()[0], 16).bit_count() == 6
+            figures = scraped(namespace)
+            assert f'microseg_revision_info{{commit="{commit[:10]}",role="applied"}} 1.0' in figures
+            assert 'microseg_applies_total{outcome="done"} 1.0' in figures
+            assert "microseg_generation 1.0" in figures
             assert machine.stop(signal.SIGTERM) == 0
+            notes = git(machine.clone.bare, "notes", "--ref=microseg", "show", commit)
+            assert notes.endswith(" done: generation 1")
             manager.wait_for("STOPPING=1")
             assert machine.enforced()
         finally:
