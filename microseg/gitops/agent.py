@@ -6,6 +6,7 @@ the kernel and from its files; enforcement never depends on it (I8).
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from dataclasses import dataclass, field, replace
@@ -113,6 +114,7 @@ class Agent:
         self.record, self._warnings = around.store.read()
         self.record = replace(self.record, pid=self.pid)
         around.observer.started(self.record)
+        gc.freeze()  # what is there now stays, so that collecting what comes takes no time
         messages: frozenset[Message] = frozenset()
         while Message.STOP not in messages:
             self.turn(messages)
@@ -205,6 +207,7 @@ class Agent:
 
     def _wait(self) -> frozenset[Message]:
         """Wait for a message or the next look, and meanwhile show signs of life."""
+        gc.collect()  # netlink's objects refer to each other: none of them shall outlive a turn
         pause_s = self._pause_s()
         self.record = replace(self.record, next_look=self.around.now() + timedelta(seconds=pause_s))
         self._remember()
