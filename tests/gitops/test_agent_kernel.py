@@ -140,5 +140,7 @@ def test_killed_at_random_moments_under_a_stream_of_commits(machine: AgentMachin
             wait_until(lambda: machine.log().count("the agent is up") > starts, "it is up")  # noqa: B023
     machine.wait_for(machine.push(policy(999)))
     assert machine.enforced() == machine.digest(policy(999))
-    left = [path.name for path in machine.pin_dir.iterdir()]
-    assert sorted(left) == sorted({"clsact", "links", "maps", "programs", "programs_1"} & set(left))
+    left = {path.name for path in machine.pin_dir.iterdir()}
+    loads = {name for name in left if name.startswith("programs_")}
+    assert len(loads) == 1
+    assert left - loads <= {"clsact", "links", "maps", "programs"}
