@@ -49,7 +49,7 @@ def test_an_entry_that_is_not_what_was_compiled_is_noticed(instance: Session, pi
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     left = pins / f"instance-sandbox-{dead.pid}"
-    (left / "maps").mkdir(parents=True)
+    (left / "programs_1_of_a_killed_process" / "maps").mkdir(parents=True)
     with sandbox(pins / "instance", rehearsal.sizing_for(contents)) as plane:
         assert not left.exists()
         assert [path.name for path in pinned(pins)] == [f"instance-sandbox-{os.getpid()}"]
