@@ -23,6 +23,7 @@ COMMANDS = {
     "counters": "Show what each rule has judged, and what became of all packets.",
     "detach": "End enforcement, everywhere or on some interfaces.",
     "diff": "Show what the policy of a commit does to traffic that the one of another didn't.",
+    "drift": "Show what differs between the kernel and what was applied, and change nothing.",
     "explain": "Explain a diagnostic, such as MS301; without a code, list them all.",
     "fmt": "Put policy files into their one format.",
     "hooks": "Let git refuse commits and pushes whose policy is wrong.",

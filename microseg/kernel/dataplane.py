@@ -20,7 +20,7 @@ from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
 from microseg.abi_flow import decode_rule_count
 from microseg.abi_outcome import Outcome
 from microseg.abi_settings import Settings
-from microseg.kernel import bpf
+from microseg.kernel import bpf, inspection
 from microseg.kernel.attaching import Attacher, hook_of
 from microseg.kernel.bpf import Descriptor, program_info
 from microseg.kernel.bpffs import require_bpffs
@@ -41,6 +41,7 @@ from microseg.reconcile.dataplane import (
     Attachment,
     Hook,
     InterfaceMissingError,
+    Irregularity,
     Judged,
     KernelError,
     Loaded,
@@ -244,9 +245,12 @@ class PinnedDataPlane:
 
     def outdated(self) -> tuple[str, ...]:
         """Return the interfaces that run programs of an earlier load."""
-        current = program_ids(self._loads.in_use())
-        found = {one.ifindex for one in self._attacher.attached() if one.program_id not in current}
-        return tuple(sorted(filter(None, map(interface_name, found))))
+        found = inspection.replaced_filters(self._loads.in_use(), self._attacher.attached())
+        return tuple(sorted({it.subject for it in found}))
+
+    def irregularities(self, tags: Mapping[str, str]) -> tuple[Irregularity, ...]:
+        """Return what is wrong with pins, programs and filters; tags: as recorded, empty when unknown."""
+        return inspection.all_of(self._loads, self._attacher.attached(), tags)
 
     def remove_leftovers(self) -> None:
         """Remove what earlier loads left; while a program is attached, its `jumps` must stay pinned."""

@@ -103,6 +103,18 @@ def find_filter(ifindex: int, direction: Direction) -> Filter | None:
     return None
 
 
+def filters_before(ifindex: int, direction: Direction) -> list[str]:
+    """Return the filters that are asked before ours, in words."""
+    with _calling(f"list the filters of interface {ifindex}") as ip:
+        messages = list(ip.get_filters(index=ifindex, parent=_PARENTS[direction]))
+    found = {
+        (message["info"] >> 16, message.get_attr("TCA_KIND"))
+        for message in messages
+        if message["handle"] and 0 < message["info"] >> 16 < PRIORITY
+    }
+    return [f"a {kind} filter of preference {preference}" for preference, kind in sorted(found)]
+
+
 def interfaces_with_clsact() -> list[int]:
     """Return the indices of the interfaces that have the qdisc."""
     with _calling("list the queueing disciplines") as ip:

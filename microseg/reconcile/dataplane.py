@@ -78,6 +78,24 @@ class Sizing:
         }
 
 
+class Flaw(Enum):
+    """What can be wrong with pins, programs and filters of ours."""
+
+    PIN_MISSING = "pin missing"
+    PROGRAM = "program"
+    FILTER_REPLACED = "filter replaced"
+    FILTER_SHADOWED = "filter shadowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Irregularity:
+    """Something that is wrong: a pin, a program or an interface, and in words what."""
+
+    flaw: Flaw
+    subject: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a load took over.
@@ -167,6 +185,14 @@ class DataPlane(Protocol):
 
     def outdated(self) -> tuple[str, ...]:
         """Return the interfaces that run programs of an earlier load, sorted."""
+        ...
+
+    def program_tags(self) -> Mapping[str, str]:
+        """Return the tag (a hash of the instructions) of each program that is loaded."""
+        ...
+
+    def irregularities(self, tags: Mapping[str, str]) -> tuple[Irregularity, ...]:
+        """Return what is wrong with pins, programs and filters; tags: as recorded, empty when unknown."""
         ...
 
     def remove_leftovers(self) -> None:

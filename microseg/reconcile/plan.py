@@ -176,7 +176,7 @@ def plan(
         generation=observed.generation,
         revision=desired.revision,
         changes=tuple(differences(live, desired.contents)),
-        default=_default_change(live.config if observed.judges else None, desired.contents.config),
+        default=_default_change(live, desired.contents.config, judges=observed.judges),
         load=load,
         upgrade=upgrade,
         attach=_attach(observed, wanted, load=load),
@@ -202,7 +202,7 @@ def compare(desired: Desired, base: Desired) -> Plan:
         observed=base.contents.config.digest,
         revision=desired.revision,
         changes=tuple(differences(base.contents, desired.contents)),
-        default=_default_change(base.contents.config, desired.contents.config),
+        default=_default_change(base.contents, desired.contents.config),
         names=desired.names,
         old_names=base.names,
     )
@@ -221,11 +221,14 @@ def _map_differences(name: PolicyMap, before: Entries, after: Entries) -> Iterat
         yield Change(name, key, before.get(key), after.get(key))
 
 
-def _default_change(before: SlotConfig | None, after: SlotConfig) -> DefaultChange | None:
-    if before and (before.default_verdict, before.default_flags, before.slot_flags) == (
+def _default_change(live: SlotContents, after: SlotConfig, *, judges: bool = True) -> DefaultChange | None:
+    """Return another default; also of a slot that misstates its own digest, so that it's written anew."""
+    before = live.config
+    if not judges:
+        return DefaultChange(None, after)
+    same = (before.default_verdict, before.default_flags, before.slot_flags) == (
         after.default_verdict,
         after.default_flags,
         after.slot_flags,
-    ):
-        return None
-    return DefaultChange(before, after)
+    )
+    return None if same and before.digest == actual_digest(live) else DefaultChange(before, after)

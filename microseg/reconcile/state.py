@@ -4,6 +4,7 @@ It helps people and never decides: the kernel is the truth. A file that can't be
 next writer and treated as absent by everybody.
 
     state.json              current, previous and confirmed generation
+    programs.json           tags of the programs that were loaded
     history.jsonl           one line for each change or attempt
     generations/N.json      revision, digest and names of generation N, written before it comes into force
     generations/N.image.gz  its entries, as long as a rollback or a restart may need them
@@ -19,7 +20,7 @@ from microseg.reconcile.errors import StateFileError
 from microseg.reconcile.records import GenerationNote, HistoryEntry, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from microseg.abi import SlotContents
@@ -41,6 +42,7 @@ class StateStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._state = root / "state.json"
+        self._programs = root / "programs.json"
         self._history = root / "history.jsonl"
         self._generations = root / "generations"
 
@@ -132,6 +134,19 @@ class StateStore:
         path.rename(aside)
         return aside.name
 
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """Record the tags of the programs that are loaded. Raises OSError."""
+        if tags != self.read_tags():
+            content = json.dumps({"format": records.FORMAT, "tags": dict(tags)}, indent=1)
+            durable.write(self._programs, content.encode() + b"\n")
+
+    def read_tags(self) -> Mapping[str, str]:
+        """Return the tags of the programs that were loaded; empty when nothing is known. Raises OSError."""
+        try:
+            return _read(self._programs, _tags_from_json) or {}
+        except StateFileError:
+            return {}
+
     def append_history(self, entry: HistoryEntry) -> None:
         """Add a line to the history. Raises OSError."""
         line = json.dumps(records.history_to_json(entry), ensure_ascii=False)
@@ -189,6 +204,10 @@ def _read(path: Path, decode: Callable[[records.Json], Value]) -> Value | None:
     except _UNREADABLE as error:
         reason = f"{type(error).__name__}: {error}"
         raise StateFileError(f"{path} is not a state file of this version ({reason})") from error
+
+
+def _tags_from_json(value: records.Json) -> dict[str, str]:
+    return {str(name): str(tag) for name, tag in value["tags"].items()}
 
 
 def _free_name(path: Path) -> Path:

@@ -191,6 +191,8 @@ def wait(tx: Transaction) -> None:
 def record(tx: Transaction) -> None:
     """Write down what is in force now, and that it was done."""
     store, state = tx.host.store, _state(tx)
+    if tx.plan.load or not store.read_tags():
+        store.write_tags(tx.host.plane.program_tags())
     if tx.plan.is_empty and not tx.request.saved and _is_recorded(tx, state):
         return
     if not tx.plan.replaces_policy:

@@ -151,7 +151,10 @@ class Transaction:
         """Return where the program is to be attached."""
         asked = self.request
         named = wanted_attachments(self.host.plane, self.observed, asked.interfaces, asked.hook)
-        return (*named, *asked.attachments)
+        wanted = {it.interface: it for it in (*named, *asked.attachments)}
+        present = {it.interface for it in self.observed.attachments}
+        lost = [it for it in self.known.state.attached if it.interface not in present | wanted.keys()]
+        return (*wanted.values(), *(it for it in lost if self.host.plane.has_interface(it.interface)))
 
     def duration_ms(self) -> int:
         """Return the time since the beginning."""

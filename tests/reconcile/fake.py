@@ -19,6 +19,7 @@ from microseg.reconcile.dataplane import (
     Attachment,
     Hook,
     InterfaceMissingError,
+    Irregularity,
     Judged,
     KernelError,
     Loaded,
@@ -92,6 +93,7 @@ class FakeDataPlane:
         self.loads = {0: (Sizing(), False)}
         self.load_number = 0
         self.running: dict[str, int] = {}
+        self.irregular: tuple[Irregularity, ...] = ()
         self.has_maps = False
         self.sizing = Sizing()
         self.root = Root()
@@ -155,6 +157,15 @@ class FakeDataPlane:
     @counted
     def outdated(self) -> tuple[str, ...]:
         return tuple(sorted(name for name, number in self.running.items() if number != self.load_number))
+
+    @counted
+    def program_tags(self) -> Mapping[str, str]:
+        return {"ingress": f"{self.load_number:016x}"}
+
+    @counted
+    def irregularities(self, tags: Mapping[str, str]) -> tuple[Irregularity, ...]:
+        del tags
+        return self.irregular
 
     @counted
     def remove_leftovers(self) -> None:
