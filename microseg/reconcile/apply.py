@@ -13,8 +13,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from microseg.reconcile import steps, tuning
+from microseg.reconcile.counters import forget_unknown_rules
 from microseg.reconcile.dataplane import KernelError
-from microseg.reconcile.errors import ApplyError, ReconcileError
+from microseg.reconcile.errors import ApplyError, ReconcileError, StateFileError
 from microseg.reconcile.observed import Observed, is_complete, read_observed
 from microseg.reconcile.records import Outcome
 from microseg.reconcile.revision import describe
@@ -184,10 +185,11 @@ def _run(
 
 
 def _clean_up(tx: Transaction) -> None:
-    """Remove what upgrades and killed applies left. What can't be removed now is removed next time."""
-    with contextlib.suppress(KernelError, OSError):
+    """Remove what upgrades, killed applies and old policies left; what can't go now goes next time."""
+    with contextlib.suppress(KernelError, OSError, StateFileError):
         if tx.host.plane.is_loaded():
             tx.host.plane.remove_leftovers()
+            forget_unknown_rules(tx.host)
 
 
 def _take_back(tx: Transaction, begun: Sequence[Step]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from microseg.compiler.image import DEFAULT_RULE_ID
 from microseg.reconcile.dataplane import NotLoadedError, RuleCount
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_observed
@@ -52,6 +53,24 @@ def count_rules(host: Host) -> list[RuleTotal]:
         for rule_id in rules.keys() | counts.keys()
     ]
     return sorted(totals, key=_order)
+
+
+def forget_unknown_rules(host: Host) -> None:
+    """Drop the counts of rules that no kept generation knows; the newest are asked first.
+
+    Raises:
+        StateFileError: a generation's file is broken, so it isn't known what it knows; nothing was dropped.
+        KernelError, OSError: it can't be read or dropped.
+
+    """
+    unknown = set(host.plane.rule_counts()) - {DEFAULT_RULE_ID}
+    for generation in host.store.generations():
+        if not unknown:
+            return
+        note = host.store.read_note(generation)
+        unknown -= note.names.rules.keys() if note else set()
+    if unknown:
+        host.plane.forget_rules(sorted(unknown))
 
 
 def _order(total: RuleTotal) -> tuple[bool, bool, str, int, int]:

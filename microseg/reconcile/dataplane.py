@@ -269,6 +269,10 @@ class DataPlane(Protocol):
         """Return the live sessions, in no order."""
         ...
 
+    def forget_rules(self, rule_ids: Sequence[int]) -> None:
+        """Remove the counts of rules, to make room for others."""
+        ...
+
     def boot_time_s(self) -> int:
         """Return the seconds since boot on the clock the deadline is compared with."""
         ...

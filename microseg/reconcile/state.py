@@ -156,6 +156,10 @@ class StateStore:
         """Return the highest generation there is a file of, 0 when there is none. Raises OSError."""
         return max(self._numbers(), default=0)
 
+    def generations(self) -> list[int]:
+        """Return the generations there are files of, the newest first. Raises OSError."""
+        return sorted(self._numbers(), reverse=True)
+
     def set_aside(self) -> list[str]:
         """Rename what can't be read, and remove what a killed writer left; return what was done, for people.
 

@@ -266,6 +266,11 @@ class FakeDataPlane:
         return list(self.live_sessions)
 
     @counted
+    def forget_rules(self, rule_ids: Sequence[int]) -> None:
+        for rule_id in rule_ids:
+            del self.counts[rule_id]
+
+    @counted
     def adopt_until(self, boot_s: int) -> None:
         self.adopting_until = boot_s
 

@@ -22,7 +22,7 @@ from microseg.reconcile.observed import read_slot
 from microseg.reconcile.rollback import roll_back
 from microseg.reconcile.transaction import Host, Request, Transaction
 
-AFTERWARDS = 2
+AFTERWARDS = 3
 """Calls of an apply that is done: what can't be cleaned up then is cleaned up by the next one."""
 
 
