@@ -235,7 +235,15 @@ def _failure(tx: Transaction, step: StepName, cause: Exception, leftovers: list[
     advice = advice or "remove the cause, then run microseg apply again"
     if tx.plan.upgrade and step is StepName.LOAD:
         advice += f"; to apply by the program there is: {KEEP_PROGRAM_FLAG}"
-    return ApplyError(step.value, cause, stands, leftovers, advice)
+    return ApplyError(step.value, cause, stands, leftovers, advice + _kept_log(tx, cause))
+
+
+def _kept_log(tx: Transaction, cause: Exception) -> str:
+    """Keep the compiler's or verifier's words; return where, for a sentence."""
+    if isinstance(cause, KernelError) and cause.log:
+        with contextlib.suppress(OSError):
+            return f"; all of that is in {tx.host.store.write_log(cause.log)}"
+    return ""
 
 
 def _stands(tx: Transaction, now: Observed) -> str:

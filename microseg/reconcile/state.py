@@ -5,6 +5,7 @@ next writer and treated as absent by everybody.
 
     state.json              current, previous and confirmed generation
     programs.json           tags of the programs that were loaded
+    last-failure.log        the compiler's or verifier's words when a program could last not be loaded
     history.jsonl           one line for each change or attempt
     generations/N.json      revision, digest and names of generation N, written before it comes into force
     generations/N.image.gz  its entries, as long as a rollback or a restart may need them
@@ -43,6 +44,7 @@ class StateStore:
         self.root = root
         self._state = root / "state.json"
         self._programs = root / "programs.json"
+        self._log = root / "last-failure.log"
         self._history = root / "history.jsonl"
         self._generations = root / "generations"
 
@@ -146,6 +148,11 @@ class StateStore:
             return _read(self._programs, _tags_from_json) or {}
         except StateFileError:
             return {}
+
+    def write_log(self, log: str) -> Path:
+        """Keep the compiler's or verifier's words of the last failure; return where. Raises OSError."""
+        durable.write(self._log, log.encode(errors="replace") + b"\n")
+        return self._log
 
     def append_history(self, entry: HistoryEntry) -> None:
         """Add a line to the history. Raises OSError."""

@@ -200,6 +200,9 @@ def test_the_verifiers_words_are_quoted(session: Session, plane: FakeDataPlane) 
     result = session.type("apply", "-i", "eth0")
     assert result.exit_code == 4
     assert "  | R1 is\n  | not a pointer\n" in result.stderr
+    log = session.folder / "state" / "last-failure.log"
+    assert f"report it; all of that is in {log}" in result.stderr
+    assert log.read_text() == "R1 is\nnot a pointer\n"
     error = session.objects("apply", "-i", "eth0", code=4)["error"]
     assert error["details"] == ["  | R1 is", "  | not a pointer"]
 
