@@ -157,7 +157,8 @@ def _advice(record: AgentRecord) -> str:
 def _drift(record: AgentRecord) -> str:
     if record.drift is None:
         return ""
-    return f"{'; '.join(record.drift.differences) or 'none'}, compared at {_when(record.drift.at)}"
+    found = (*record.drift.differences, *record.drift.foreign)
+    return f"{'; '.join(found) or 'none'}, compared at {_when(record.drift.at)}"
 
 
 def _when(at: datetime | None) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.gitops.record import DriftFinding, KernelView
-from microseg.reconcile.observed import actual_digest, is_complete, read_live, read_observed
+from microseg.reconcile.drift import Drift, read_drift
+from microseg.reconcile.observed import is_complete, read_observed
 
 if TYPE_CHECKING:
     from microseg.reconcile.dataplane import DataPlane
+    from microseg.reconcile.drift import Finding
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.transaction import Host
+
+MOST_TOLD = 10
+"""Differences that are told one by one; `microseg drift` shows all."""
 
 
 def view_kernel(plane: DataPlane) -> KernelView:
@@ -26,14 +31,18 @@ def view_kernel(plane: DataPlane) -> KernelView:
 
 
 def compare_kernel(host: Host) -> DriftFinding:
-    """Compare all entries in the kernel with what was staged; raises KernelError or OSError."""
-    observed, live = read_live(host.plane)
-    differences = []
-    if observed.generation and not observed.judges:
-        differences.append("the slot in force belongs to another generation: every packet is dropped")
-    elif observed.generation and actual_digest(live) != observed.configs[observed.live].digest:
-        differences.append("the entries are not those that were staged")
-    return DriftFinding(host.now(), tuple(differences))
+    """Compare everything in the kernel with what was applied; raises KernelError or OSError."""
+    findings = read_drift(host).findings
+    ours = [_text(each) for each in findings if each.drift is not Drift.FILTER_SHADOWED]
+    others = [_text(each) for each in findings if each.drift is Drift.FILTER_SHADOWED]
+    more = [f"and {len(ours) - MOST_TOLD} more"] if len(ours) > MOST_TOLD else []
+    return DriftFinding(host.now(), (*ours[:MOST_TOLD], *more), tuple(others[:MOST_TOLD]))
+
+
+def _text(finding: Finding) -> str:
+    """Return a difference in one line, with the first rule it concerns."""
+    place = f"of {finding.rules[0].place}" if finding.rules else ""
+    return " ".join(part for part in (finding.drift.value, finding.subject, finding.detail, place) if part)
 
 
 def _went_back(observed: Observed) -> int:

@@ -125,10 +125,18 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """What a whole comparison of the kernel with what was applied has found; empty: nothing."""
+    """What a whole comparison of the kernel with what was applied has found.
+
+    Attributes:
+        at: when, UTC.
+        differences: of what is ours, which an apply puts right; empty: none.
+        foreign: what others have put before ours, which is theirs to remove.
+
+    """
 
     at: datetime
     differences: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

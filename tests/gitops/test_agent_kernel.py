@@ -60,6 +60,7 @@ def test_the_agent_idles(machine: AgentMachine) -> None:
     machine.wait_for(machine.push(policy(4)))
     assert machine.run("reconcile").returncode == 0
     assert machine.agent
+    time.sleep(1)  # it looks once more, at its own answer
     spent = Path(f"/proc/{machine.agent.pid}/schedstat")
     before_ns, idle_s = int(spent.read_text().split()[0]), 4
     time.sleep(idle_s)

@@ -39,7 +39,7 @@ A_IN_FORCE = InForce(A, 3, b"3", NOW, NOW.date())
 
 FULL = AgentRecord(
     B, REFUSED, A_IN_FORCE, replace(A_IN_FORCE, generation=2), A_IN_FORCE, Quarantine(B, "why", NOW),
-    Problem("gone", "type", NOW, 3), Rewritten("a", "b", NOW), DriftFinding(NOW, ("one", "two")),
+    Problem("gone", "type", NOW, 3), Rewritten("a", "b", NOW), DriftFinding(NOW, ("one", "two"), ("three",)),
     Suspension("root", "because", NOW), 2, NOW, NOW, NOW, 7,
 )  # fmt: skip
 
