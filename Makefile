@@ -43,7 +43,7 @@ test-corpus: kernel ## filter sets from elsewhere against evaluator and kernel: 
 	@MICROSEG_CORPUS="$(abspath $(CORPUS))" $(PYTEST) --timeout=3600 tests/corpus
 
 test-kernels: TESTS = tests/kernel
-test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS="bookworm trixie" (root, half an hour each)
+test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS="bookworm trixie" (root, half an hour or more each)
 	@scripts/setup.sh qemu
 	@$(PYTHON) -m tests.kernels $(KERNELS) --pytest $(TESTS)
 
