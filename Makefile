@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench-dataplane bench-agent bench-lint test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
+.PHONY: help setup demo bench-dataplane bench-agent bench-apply bench-lint test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS
 
 bench-dataplane: kernel ## what a packet costs, next to parsing and to a plain layout; what the maps take (root, 2 minutes)
 	@cd tests && ../$(PYTHON) -m bench
+
+bench-apply: kernel ## what a rollback and a staging take, by the size of the policy (root, a minute)
+	@cd tests && unshare --net ../$(PYTHON) -m bench.applying
 
 bench-lint: python ## what lint takes, next to parsing and to `import lark`; CORPUS=folder adds its filter sets (a minute)
 	@cd tests && MICROSEG_CORPUS="$(if $(CORPUS),$(abspath $(CORPUS)))" ../$(PYTHON) -m bench.lint

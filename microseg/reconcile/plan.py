@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import compress
+from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 from microseg.abi import PolicyMap, decode_policy_value
@@ -215,8 +217,10 @@ def differences(before: SlotContents, after: SlotContents) -> Iterator[Change]:
 
 
 def _map_differences(name: PolicyMap, before: Entries, after: Entries) -> Iterator[Change]:
-    keys = {key for key, value in after.items() if before.get(key) != value}
-    keys.update(before.keys() - after.keys())
+    differing = map(ne, map(before.get, after), after.values())  # without a step of Python for each entry
+    keys = list(compress(after, differing))
+    if len(before) + sum(key not in before for key in keys) > len(after):
+        keys += before.keys() - after.keys()
     for key in sorted(keys):
         yield Change(name, key, before.get(key), after.get(key))
 
