@@ -35,7 +35,7 @@ def wait_until(happened: Callable[[], object], what: str) -> None:
 
 def map_ids(pin_dir: Path) -> set[int]:
     ids = set()
-    for path in pin_dir.glob("maps/*"):
+    for path in pin_dir.glob("programs_*/maps/*"):
         with Map.pinned(path) as found:
             ids.add(found.info.id)
     return ids
@@ -60,7 +60,7 @@ def test_the_loader_ends_with_the_apply_and_the_next_one_finds_its_way(bpffs: Pa
             os.environ["MICROSEG_TEST_CELL"] = mark
             instance.apply(request, STEPS)
         os._exit(0)
-    wait_until((pin_dir / "maps" / "session4").exists, "the loader's first map")
+    wait_until(lambda: list(pin_dir.glob("programs_*/maps/session4")), "the loader's first maps")
     assert any("microseg.kernel.loader" in command for command in processes_of(mark))
 
     os.kill(child, signal.SIGKILL)
@@ -84,8 +84,7 @@ def test_the_loader_ends_with_the_apply_and_the_next_one_finds_its_way(bpffs: Pa
 @pytest.mark.usefixtures("namespace")
 def test_detach_removes_what_a_killed_load_left(bpffs: Path, tmp_path: Path) -> None:
     pin_dir = bpffs / f"half{secrets.token_hex(3)}"
-    for name in ("maps", "programs_1"):
-        (pin_dir / name).mkdir(parents=True)
+    (pin_dir / "programs_1_0123456789ab" / "maps").mkdir(parents=True)
     instance = Instance(PinnedDataPlane(pin_dir), tmp_path)
     assert not detach(instance.host, Operator("root", "a test")).unloaded
     assert not pin_dir.exists()
