@@ -6,6 +6,7 @@ import json
 import struct
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microseg.abi import (
@@ -19,7 +20,12 @@ from microseg.abi import (
 )
 from microseg.confined.limits import Limits
 from microseg.diagnostics import Code, Diagnostic, Label, Severity
+from microseg.policy.addresses import AddressSet
+from microseg.policy.packet import Packet
+from microseg.policy.rules import Verdict
+from microseg.reconcile.evidence import Evidence, Expected
 from microseg.reconcile.records import Attribution, Names
+from microseg.reconcile.safeguards import Kept, Lifelines
 from microseg.source import Span
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ class Job:
         today: decides which rules have expired.
         capacities: entries each kernel map can hold; None: not known.
         audit: only report what would be denied.
+        lifelines: what must not be cut.
         limits: what it may take.
 
     """
@@ -51,6 +58,7 @@ class Job:
     today: date
     capacities: Mapping[PolicyMap, int] | None
     audit: bool
+    lifelines: Lifelines
     limits: Limits
 
     def to_bytes(self) -> bytes:
@@ -61,6 +69,8 @@ class Job:
             "today": self.today.isoformat(),
             "capacities": None if room is None else {name.value: count for name, count in room.items()},
             "audit": self.audit,
+            "kept": [[kept.name, _packet_to_json(kept.packet)] for kept in self.lifelines.kept],
+            "hosts": [self.lifelines.hosts.v4, self.lifelines.hosts.v6],
             "limits": asdict(self.limits),
         }
         return json.dumps(value).encode()
@@ -75,6 +85,7 @@ class Job:
             date.fromisoformat(value["today"]),
             None if room is None else {PolicyMap(name): count for name, count in room.items()},
             value["audit"],
+            _lifelines(value["kept"], value["hosts"]),
             Limits(**value["limits"]),
         )
 
@@ -88,6 +99,7 @@ class Said:
         failures: tests that don't hold.
         sources: the text of the files that are spoken of, by path.
         names: what the numbers of the image mean; nothing when there is none.
+        evidence: what the policy does to lifelines and to some packets.
 
     """
 
@@ -95,6 +107,7 @@ class Said:
     failures: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
     names: Names = field(default_factory=Names)
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def said_to_bytes(said: Said) -> bytes:
@@ -107,6 +120,8 @@ def said_to_bytes(said: Said) -> bytes:
         "rules": rules,
         "sets": dict(said.names.sets),
         "services": dict(said.names.services),
+        "cuts": said.evidence.cuts,
+        "expected": [_expected_to_json(each) for each in said.evidence.expected],
     }
     return json.dumps(value).encode()
 
@@ -123,6 +138,10 @@ def said_from_bytes(data: bytes) -> Said:
             tuple(_diagnostic(each) for each in value["failures"]),
             {_text(path): _text(text) for path, text in value["sources"].items()},
             Names(rules, sets, services),
+            Evidence(
+                tuple(_text(cut) for cut in value["cuts"]),
+                tuple(_expected(each) for each in value["expected"]),
+            ),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not what is said about a policy: {error!r}") from error
@@ -201,6 +220,35 @@ def _attribution(value: Json) -> Attribution:
     return Attribution(_text(policy), _text(text), _text(path), _number(line))
 
 
+def _lifelines(kept: Json, hosts: Json) -> Lifelines:
+    v4, v6 = (tuple((low, high) for low, high in spans) for spans in hosts)
+    return Lifelines(tuple(Kept(name, _packet(packet)) for name, packet in kept), AddressSet(v4, v6))
+
+
+def _expected_to_json(expected: Expected) -> Json:
+    verdict = expected.verdict.value
+    return [_packet_to_json(expected.packet), verdict, expected.rule, expected.log, expected.by]
+
+
+def _expected(value: Json) -> Expected:
+    packet, verdict, rule, log, by = _list(value, 5)
+    if not isinstance(log, bool):
+        raise ValueError("not a yes or no")  # noqa: TRY004  as in _text
+    return Expected(_packet(packet), Verdict(_number(verdict)), _number(rule, 1 << 32), log, _text(by))
+
+
+def _packet_to_json(packet: Packet) -> Json:
+    return [str(packet.src), str(packet.dst), packet.protocol, packet.port, packet.source_port]
+
+
+def _packet(value: Json) -> Packet:
+    src, dst, protocol, port, source_port = _list(value, 5)
+    ends = ip_address(_text(src)), ip_address(_text(dst))
+    if ends[0].version != ends[1].version:
+        raise ValueError("not two addresses of one family")
+    return Packet(*ends, _number(protocol, 1 << 8), _number(port, 1 << 16), _number(source_port, 1 << 16))
+
+
 def _list(value: Json, length: int) -> list[Json]:
     if not isinstance(value, list) or len(value) != length:
         raise ValueError(f"not a list of {length}")
@@ -213,9 +261,9 @@ def _text(value: Json) -> str:
     return value
 
 
-def _number(value: Json) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise ValueError("not a place in a file")
+def _number(value: Json, end: int = 1 << 31) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < end:
+        raise ValueError(f"not a number below {end}")
     return value
 
 

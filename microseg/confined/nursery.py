@@ -19,7 +19,10 @@ from microseg.analysis.examine import examine
 from microseg.confined import cage, wire
 from microseg.confined.messages import Job, Said, contents_to_bytes, said_to_bytes, spoken_of
 from microseg.confined.wire import Kind
+from microseg.policy.addresses import ANY_ADDRESS
+from microseg.reconcile import proving
 from microseg.reconcile.desired import names_of
+from microseg.reconcile.safeguards import Lifelines
 from microseg.source import MemoryTree, SourceError
 
 REQUESTS, ANSWERS = 0, 1
@@ -27,6 +30,7 @@ REQUESTS, ANSWERS = 0, 1
 SMALL = b"""\
 group here = 10.0.0.0/8, 2001:db8::/32
 service web = tcp/80, icmp/echo-request
+protect one from here : web
 policy one { allow here -> any : web log deny any -> here : udp/53 from 53 }
 policy two { allow any -> here : tcp/80 expires 2000-01-01 "a remark" }
 default deny
@@ -57,7 +61,8 @@ class RemoteTree:
 def main() -> None:
     """Serve until nobody asks any more."""
     examine(MemoryTree({"warm.mseg": SMALL, "wrong.mseg": b"polcy x {"}), datetime.now(UTC).date())
-    examine(MemoryTree({"warm.mseg": SMALL}), datetime.now(UTC).date())
+    warm = examine(MemoryTree({"warm.mseg": SMALL}), datetime.now(UTC).date()).compilation
+    proving.evidence_of(warm, Lifelines(hosts=ANY_ADDRESS))
     try:
         cage.enter()
     except OSError as error:
@@ -102,7 +107,8 @@ def _compile(job: Job) -> tuple[Said, bytes]:
     sources = {path: text for path, text in compilation.sources.items() if path in shown}
     if compilation.image is None:
         return Said(compilation.diagnostics, failures, sources), b""
-    said = Said(compilation.diagnostics, failures, sources, names_of(compilation.image))
+    evidence = proving.evidence_of(compilation, job.lifelines)
+    said = Said(compilation.diagnostics, failures, sources, names_of(compilation.image), evidence)
     return said, contents_to_bytes(encode(compilation.image))
 
 

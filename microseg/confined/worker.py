@@ -20,6 +20,7 @@ from microseg.confined.messages import Job, contents_from_bytes, said_from_bytes
 from microseg.confined.wire import ClosedError, Kind, WireError
 from microseg.reconcile.desired import Desired
 from microseg.reconcile.errors import NoPolicyError, PolicyError, ReconcileError
+from microseg.reconcile.safeguards import NO_LIFELINES
 from microseg.source import SourceError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from microseg.abi import PolicyMap, SlotContents
     from microseg.confined.messages import Said
     from microseg.reconcile.revision import Revision
+    from microseg.reconcile.safeguards import Lifelines
     from microseg.source import SourceTree
 
 COMMAND = (sys.executable, "-I", "-m", "microseg.confined.nursery")
@@ -75,6 +77,7 @@ class ConfinedCompiler:
         revision: Revision | None,
         today: date,
         capacities: Mapping[PolicyMap, int] | None,
+        lifelines: Lifelines = NO_LIFELINES,
         *,
         audit: bool = False,
     ) -> Desired:
@@ -90,10 +93,18 @@ class ConfinedCompiler:
         """
         paths = tuple(tree.policy_paths())
         self._check_paths(paths)
-        said, contents = self._ask(tree, Job(paths, today, capacities, audit, self._limits))
+        said, contents = self._ask(tree, Job(paths, today, capacities, audit, lifelines, self._limits))
         if contents is None:
             raise PolicyError(said.diagnostics, said.sources)
-        return Desired(contents, said.names, revision, said.diagnostics, said.failures, said.sources)
+        return Desired(
+            contents,
+            said.names,
+            revision,
+            said.diagnostics,
+            said.failures,
+            said.sources,
+            evidence=said.evidence,
+        )
 
     def close(self) -> None:
         """End the process."""

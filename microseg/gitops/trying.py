@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from microseg.reconcile.apply import StepName
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.revision import Revision
-    from microseg.reconcile.transaction import Host, Request
+    from microseg.reconcile.safeguards import Lifelines
+    from microseg.reconcile.transaction import Host, Request, Result
     from microseg.source import SourceTree
 
 LASTING = (
@@ -52,9 +53,17 @@ class Compile(Protocol):
     """Makes what the kernel should hold of text that nobody has looked at yet."""
 
     def __call__(
-        self, tree: SourceTree, revision: Revision | None, today: date, capacities: Mapping[PolicyMap, int]
+        self,
+        tree: SourceTree,
+        revision: Revision | None,
+        today: date,
+        capacities: Mapping[PolicyMap, int],
+        lifelines: Lifelines,
     ) -> Desired:
-        """Compile, prove and encode; raises PolicyError, SourceError or NoPolicyError."""
+        """Compile, prove and encode, and find out what becomes of the lifelines.
+
+        Raises PolicyError, SourceError or NoPolicyError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +110,7 @@ class Tryer:
         try:
             self.source.verify(what.candidate)
             with self.source.open(what.candidate) as tree:
-                request = self.request(self._compiler(tree, what, host))
-                result = apply(host, request, announce=announce)
+                result = self._apply(tree, host, what.candidate.revision, announce)
         except (*LASTING, GitError) as error:
             return Tried(ended(Outcome.REFUSED, error))
         except (ReconcileError, KernelError, OSError) as error:
@@ -110,13 +118,18 @@ class Tryer:
         outcome = Outcome.UNCHANGED if result.plan.is_empty else Outcome.DONE
         return Tried(ended(outcome, None, result.generation), result.plan.desired, result.warnings)
 
-    def _compiler(
-        self, tree: SourceTree, what: Try, host: Host
-    ) -> Callable[[Mapping[PolicyMap, int]], Desired]:
+    def _apply(
+        self,
+        tree: SourceTree,
+        host: Host,
+        revision: Revision | None,
+        announce: Callable[[StepName], None],
+    ) -> Result:
         def compile_policy(capacities: Mapping[PolicyMap, int]) -> Desired:
-            return self.compile(tree, what.candidate.revision, host.now().date(), capacities)
+            return self.compile(tree, revision, host.now().date(), capacities, request.lifelines)
 
-        return compile_policy
+        request = self.request(compile_policy)
+        return apply(host, request, announce=announce)
 
 
 def _is_lasting(error: Exception, host: Host) -> bool:

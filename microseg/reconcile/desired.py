@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from microseg.compiler.image import Image, Origin
     from microseg.compiler.pipeline import Compilation
     from microseg.diagnostics import Diagnostic
+    from microseg.reconcile.evidence import Evidence
     from microseg.reconcile.revision import Revision
 
 
@@ -31,7 +32,8 @@ class Desired:
         warnings: what the compiler had to say although it's valid.
         failures: policy tests that don't hold.
         sources: the text of the files by path, to show warnings and failures in.
-        compilation: what all of this comes from; None when only the entries are known.
+        compilation: what all of this comes from; None when it was compiled elsewhere.
+        evidence: what was found out there; None when it can be found out here, or not at all.
 
     """
 
@@ -42,6 +44,7 @@ class Desired:
     failures: tuple[Diagnostic, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
     compilation: Compilation | None = None
+    evidence: Evidence | None = None
 
 
 def desired_of(examination: Examination, revision: Revision | None) -> Desired:

@@ -90,6 +90,13 @@ def check_tests(desired: Desired, *, allowed: bool) -> None:
     )
 
 
+def check_cuts(cuts: Sequence[str]) -> None:
+    """Refuse a policy that cuts a lifeline; raises GuardError."""
+    if cuts:
+        more = f" (and {len(cuts) - 1} more)" if len(cuts) > 1 else ""
+        raise _lockout(f"{cuts[0]}{more}")
+
+
 def check_kept(plane: DataPlane, generation: int, lifelines: Lifelines, names: Names) -> None:
     """Ask the kernel, by a slot that judges nothing yet, whether these stay possible; raises GuardError."""
     if not lifelines.kept:
@@ -99,10 +106,10 @@ def check_kept(plane: DataPlane, generation: int, lifelines: Lifelines, names: N
         if answer.verdict is not None and not answer.verdict.passes:
             rule = names.rules.get(answer.rule)
             by = f"`{rule.text}` at {rule.place}" if rule and rule.place else "the default"
-            raise lockout_error(f"{kept.name} ({kept.packet}) gets {answer.verdict.name.lower()} by {by}")
+            raise _lockout(f"{kept.name} ({kept.packet}) gets {answer.verdict.name.lower()} by {by}")
 
 
-def lockout_error(what: str) -> GuardError:
+def _lockout(what: str) -> GuardError:
     """Return the refusal to cut somebody off."""
     return GuardError(
         f"it would lock you out: {what}; nothing was changed",

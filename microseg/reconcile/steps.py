@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import Root
-from microseg.reconcile import blast, guards, saved, staging
+from microseg.reconcile import blast, evidence, guards, probing, saved, staging
 from microseg.reconcile.dataplane import NotLoadedError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
@@ -62,10 +62,8 @@ def guard(tx: Transaction) -> None:
     guards.check_interfaces(tx.observed, tx.wanted())
     guards.check_capacity(tx.desired.contents, tx.capacities())
     guards.check_tests(tx.desired, allowed=tx.request.allow_failing_tests)
-    if tx.desired.compilation and not tx.plan.is_empty:
-        from microseg.reconcile import lockout  # noqa: PLC0415  who has no text to compile needs no analysis
-
-        lockout.check(tx.desired.compilation.ruleset, tx.request)
+    if not tx.plan.is_empty and not tx.request.allow_lockout:
+        guards.check_cuts(evidence.cuts(tx.desired, tx.request.lifelines))
     if tx.request.limits:
         blast.check(tx.host.plane, tx.plan, tx.desired, tx.live, tx.request.limits)
 
@@ -125,11 +123,7 @@ def probe(tx: Transaction) -> None:
     plane, desired, request = tx.host.plane, tx.desired, tx.request
     if not request.allow_lockout:
         guards.check_kept(plane, tx.generation, request.lifelines, desired.names)
-    if desired.compilation is not None:
-        from microseg.reconcile import lockout, probing  # noqa: PLC0415  as in guard
-
-        first = lockout.packets(desired.compilation.ruleset, request.lifelines)
-        probing.probe(plane, tx.generation, desired.compilation, desired.names, first)
+    probing.probe(plane, tx.generation, evidence.expected(desired, request.lifelines), desired.names)
 
 
 def note(tx: Transaction) -> None:

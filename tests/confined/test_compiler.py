@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,14 @@ from microseg.confined.messages import (
     said_to_bytes,
 )
 from microseg.confined.worker import ConfinedCompiler
+from microseg.policy.addresses import AddressSet
+from microseg.policy.packet import Packet
+from microseg.policy.rules import Verdict
+from microseg.reconcile import proving
 from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import NoPolicyError, PolicyError
+from microseg.reconcile.evidence import Evidence, Expected
+from microseg.reconcile.safeguards import Kept, Lifelines
 from microseg.source import MemoryTree
 
 TODAY = date(2026, 3, 1)
@@ -62,6 +69,41 @@ def test_what_comes_out_is_what_compiling_here_makes(compiler: ConfinedCompiler,
     assert confined.failures == expected.failures
     for path, content in confined.sources.items():
         assert expected.sources[path] == content
+
+
+def test_the_guards_get_what_they_would_get_here(compiler: ConfinedCompiler) -> None:
+    text = "protect ssh from any4 : tcp/22\npolicy p priority 1 { allow any -> any : tcp/80, icmp }\n" + SHOP
+    way = Packet(ip_address("192.0.2.1"), ip_address("10.7.0.1"), 6, 22, 49152)
+    lifelines = Lifelines((Kept("the connection", way),), AddressSet.of("10.7.0.1", "2001:db8:7::/64"))
+    compilation = examine(tree_of(text), TODAY).compilation
+    expected = proving.evidence_of(compilation, lifelines)
+    assert compiler(tree_of(text), None, TODAY, None, lifelines).evidence == expected
+    assert any("protect ssh" in cut for cut in expected.cuts)
+    assert any("the connection" in cut for cut in expected.cuts)
+    assert {one.packet for one in expected.expected} > {way}
+    assert {one.verdict for one in expected.expected} >= {Verdict.ALLOW, Verdict.DENY}
+
+
+def test_evidence_is_checked() -> None:
+    packet = Packet(ip_address("::1"), ip_address("::2"), 6, 80, 1)
+    one = Expected(packet, Verdict.DENY, rule=1 << 31, log=True, by="x")
+    said = Said((), (), {}, evidence=Evidence(("a cut",), (one,)))
+    data = said_to_bytes(said).decode()
+    assert said_from_bytes(data.encode()) == said
+    for old, new in (
+        ('"a cut"', "7"),
+        ('"::1"', '"10.0.0.1"'),
+        ('"::1"', '"x"'),
+        ("6, 80, 1", "256, 80, 1"),
+        ("6, 80, 1", "6, 65536, 1"),
+        ("2, 2147483648", "9, 2147483648"),
+        ("2147483648", "4294967296"),
+        ("true", "1"),
+        ('"x"]', '"x", 1]'),
+    ):
+        assert old in data
+        with pytest.raises(ValueError, match=r"not |valid|appear"):
+            said_from_bytes(data.replace(old, new).encode())
 
 
 def test_a_wrong_policy_is_told_as_here(compiler: ConfinedCompiler) -> None:

@@ -29,6 +29,7 @@ from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import NoPolicyError
 from microseg.reconcile.revision import Revision
 from microseg.reconcile.rollback import roll_back
+from microseg.reconcile.safeguards import NO_LIFELINES, Lifelines
 from microseg.reconcile.state import StateStore
 from microseg.reconcile.transaction import Host, Operator, Request
 from microseg.source import MemoryTree, SourceTree
@@ -56,9 +57,14 @@ def policy(port: int, *, more: str = "") -> str:
 
 
 def compile_here(
-    tree: SourceTree, revision: Revision | None, today: date, capacities: Mapping[PolicyMap, int]
+    tree: SourceTree,
+    revision: Revision | None,
+    today: date,
+    capacities: Mapping[PolicyMap, int],
+    lifelines: Lifelines = NO_LIFELINES,
 ) -> Desired:
     """Compile in this process, which is quicker to begin than a confined one."""
+    del lifelines  # asked for again where the text is at hand
     if not tree.policy_paths():
         raise NoPolicyError("there is no policy file (*.mseg)")
     return desired_of(examine(tree, today, capacities=capacities), revision)

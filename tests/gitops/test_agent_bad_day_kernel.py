@@ -81,6 +81,18 @@ def test_a_policy_that_cuts_off_its_remote_is_refused(machine: AgentMachine) -> 
     machine.wait_for(machine.push(policy(3, more=BY_SSH)))
 
 
+def test_a_policy_that_cuts_what_it_says_it_protects_is_refused(machine: AgentMachine) -> None:
+    before = machine.enforced()
+    text = policy(4, more=BY_SSH) + "protect console from 10.250.0.0/16 : tcp/2222\n"
+    bad = machine.push(text, "locks the console out")
+    machine.wait_for_refusal(bad)
+    assert machine.enforced() == before
+    attempt = machine.record().attempt
+    assert attempt
+    assert "`protect console`" in attempt.message
+    machine.wait_for(machine.push(policy(5, more=BY_SSH)))
+
+
 def test_a_full_disk(machine: AgentMachine) -> None:
     good = policy(4, more=BY_SSH)
     machine.wait_for(machine.push(good))

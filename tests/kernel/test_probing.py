@@ -14,7 +14,7 @@ from microseg.analysis.examine import examine
 from microseg.compiler.pipeline import Compilation
 from microseg.policy.frames import write_frame
 from microseg.policy.packet import Packet
-from microseg.reconcile import probing, staging
+from microseg.reconcile import probing, proving, staging
 from microseg.reconcile.dataplane import KernelError
 from microseg.reconcile.desired import names_of
 from microseg.reconcile.errors import ProbeError
@@ -60,7 +60,7 @@ def stage(lab: Laboratory, text: str = POLICY) -> Staged:
 
 
 def probe(lab: Laboratory, staged: Staged) -> None:
-    probing.probe(lab.plane, staged.generation, staged.compilation, staged.names)
+    probing.probe(lab.plane, staged.generation, proving.expected(staged.compilation), staged.names)
 
 
 def test_a_sound_slot_agrees_and_nothing_live_takes_part(lab: Laboratory) -> None:

@@ -1,0 +1,106 @@
+"""What a compiled policy does to the lifelines, by proof, and packets to ask the kernel about.
+
+The lifelines are those who could repair a mistake: this session, protected traffic, the policy's remote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from microseg.analysis import protection
+from microseg.analysis.regions import Region
+from microseg.analysis.witnesses import corners, witnesses
+from microseg.policy.evaluate import evaluate
+from microseg.policy.rules import OrderedRule
+from microseg.reconcile.evidence import Evidence, Expected
+from microseg.reconcile.safeguards import NO_LIFELINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from microseg.analysis.witnesses import Witness
+    from microseg.compiler.pipeline import Compilation
+    from microseg.policy.addresses import AddressSet
+    from microseg.policy.packet import Packet
+    from microseg.policy.rules import Decider, Rule, Ruleset, Verdict
+    from microseg.reconcile.safeguards import Lifelines
+    from microseg.source import Span
+
+
+def evidence_of(compilation: Compilation, lifelines: Lifelines) -> Evidence:
+    """Return all that is known of a policy without errors."""
+    return Evidence(cuts(compilation.ruleset, lifelines), expected(compilation, lifelines))
+
+
+def cuts(ruleset: Ruleset, lifelines: Lifelines) -> tuple[str, ...]:
+    """Return which lifelines a policy would cut, in words."""
+    return tuple(_cuts(ruleset, lifelines))
+
+
+def expected(compilation: Compilation, lifelines: Lifelines = NO_LIFELINES) -> tuple[Expected, ...]:
+    """Return packets of the lifelines, what the tests speak of, and a sample of what the rules do (I4)."""
+    assert compilation.image is not None, "only a policy without errors is loaded"
+    ids = {origin.span: rule_id for rule_id, origin in compilation.image.origins.items() if rule_id}
+    return tuple(
+        _expected(witness, ids)
+        for witness in witnesses(compilation.ruleset, _packets(compilation.ruleset, lifelines))
+    )
+
+
+def _expected(witness: Witness, ids: Mapping[Span | None, int]) -> Expected:
+    decision, decider = witness.decision, witness.decision.decider
+    if isinstance(decider, OrderedRule):
+        number, by = ids[decider.rule.span], f"{decider.rule.canonical()}{_place(decider.rule.span)}"
+    else:
+        number, by = 0, f"the default{_place(decider.span)}"
+    return Expected(witness.packet, decision.verdict, number, decision.log, by)
+
+
+def _packets(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[Packet]:
+    """Yield all single connections, and corners of protected traffic."""
+    protected = (
+        Region(protect.src.addresses, lifelines.hosts, protect.service.services)
+        for protect in ruleset.protects
+    )
+    return chain((kept.packet for kept in lifelines.kept), chain.from_iterable(map(corners, protected)))
+
+
+def _cuts(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[str]:
+    for kept in lifelines.kept:
+        decision = evaluate(ruleset, kept.packet)
+        if not decision.verdict.passes:
+            yield f"{kept.name} ({kept.packet}) {_fate(decision.verdict, decision.decider)}"
+    if lifelines.hosts and ruleset.protects:
+        for cut in protection.refused(_towards(ruleset, lifelines.hosts), lifelines.hosts):
+            protect, span = cut.protect, cut.protect.span
+            verdict = evaluate(ruleset, cut.packet).verdict
+            yield (
+                f"what `protect {protect.name}` at {span.path}:{span.line} keeps ({cut.packet}) "
+                f"{_fate(verdict, cut.decider)}"
+            )
+
+
+def _towards(ruleset: Ruleset, hosts: AddressSet) -> Ruleset:
+    """Leave out the rules that decide no packet to these hosts, which are most of a large policy."""
+    policies = (
+        replace(policy, rules=tuple(rule for rule in policy.rules if _leads_to(rule, hosts)))
+        for policy in ruleset.policies
+    )
+    return replace(ruleset, policies=tuple(policies))
+
+
+def _leads_to(rule: Rule, hosts: AddressSet) -> bool:
+    return any(dst.addresses & hosts for _, dst in rule.directions())
+
+
+def _fate(verdict: Verdict, decider: Decider) -> str:
+    if isinstance(decider, OrderedRule):
+        rule = decider.rule
+        return f"gets {verdict.name.lower()} by `{rule.canonical()}`{_place(rule.span)}"
+    return f"gets {verdict.name.lower()} by the default{_place(decider.span)}"
+
+
+def _place(span: Span | None) -> str:
+    return f" at {span.path}:{span.line}" if span else ""
