@@ -143,6 +143,7 @@ def test_reloaded_program_takes_its_place_in_the_same_link(attached: PinnedDataP
     attached.attach([Attachment(wire.near, Hook.XDP)])
     after_link, after_program = link_id(attached, wire.near)
     assert (after_link, after_program != program) == (link, True)
+    attached.remove_leftovers()
     folders = [path.name for path in pin_dir(attached).iterdir() if path.name.startswith("programs_")]
     assert len(folders) == 1
 
