@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import change_markdown, change_text, plan_text, terminal
+from microseg.cli import change_markdown, change_text, plan_text, room, terminal
 from microseg.cli.change_json import effect_object
 from microseg.cli.exits import ExitCode, error_object
 from microseg.cli.plan_json import plan_object
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from microseg.cli.policy_input import PolicyInput
+    from microseg.cli.room import Room
     from microseg.config import Settings
     from microseg.diagnostics import Diagnostic
     from microseg.reconcile.effect import Effect
@@ -40,6 +41,7 @@ class Comparison:
         remarks: about the policy.
         with_kernel: it was compared with the kernel.
         refusal: why an apply would refuse now; None when it wouldn't.
+        rooms: how full the maps would be.
 
     """
 
@@ -49,6 +51,7 @@ class Comparison:
     remarks: tuple[Diagnostic, ...] = ()
     with_kernel: bool = False
     refusal: ReconcileError | None = None
+    rooms: tuple[Room, ...] = ()
 
     def exit_code(self, *, detailed: bool) -> ExitCode:
         """Return CHANGES when asked for and there are any: in the maps of the kernel, else in the meaning."""
@@ -65,6 +68,7 @@ def of_revisions(settings: Settings, base: PolicyInput, given: PolicyInput, *, a
         effect.of_revisions(earlier, desired),
         describe(earlier.revision),
         desired.warnings,
+        rooms=room.of(desired, capacities),
     )
 
 
@@ -85,7 +89,7 @@ def _object(comparison: Comparison, *, entries: bool) -> dict[str, object]:
         {"schema": SCHEMA, "against": comparison.before}
         | effect_object(comparison.effect)
         | plan_object(comparison.plan, entries=entries)
-        | {"refusal": error_object(refusal) if refusal else None}
+        | {"refusal": error_object(refusal) if refusal else None, "room": room.objects(comparison.rooms)}
     )
 
 
@@ -100,10 +104,12 @@ def _show_text(comparison: Comparison, *, entries: bool) -> None:
         terminal.say(f"Plan: from {comparison.before}", bold=True)
         terminal.say(f"      to   {describe(plan.revision)}", bold=True)
         plan_text.show_outline(plan)
+        terminal.pairs([("room", room.warning(comparison.rooms))])
         if plan.replaces_policy:
             change_text.show(comparison.effect)
         if entries:
             plan_text.show_entries(plan)
+            room.show(comparison.rooms)
         terminal.say()
         terminal.say(_totals(comparison, entries=entries), bold=True)
     if comparison.refusal:

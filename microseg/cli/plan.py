@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import comparison, instance, options, plan_file, policy_input, requests, terminal
+from microseg.cli import comparison, instance, options, plan_file, policy_input, requests, room, terminal
 from microseg.cli.comparison import Comparison
 from microseg.cli.exits import Command, ExitCode
 from microseg.reconcile import effect
@@ -86,6 +86,7 @@ def _with_kernel(settings: Settings, tx: Transaction) -> Comparison:
         tx.desired.warnings,
         with_kernel=True,
         refusal=refusal(tx),
+        rooms=room.of(tx.desired, tx.capacities()),
     )
 
 

@@ -189,7 +189,7 @@ def _capacity(image: Image, capacities: Mapping[PolicyMap, int], places: _Places
             Code.MAP_TOO_SMALL,
             places.anywhere(),
             f"the policy needs {needed[name]} entries of the kernel map {name.value}, which holds "
-            f"{capacities[name]}; most of them come from {_list(_contributors(image, name))}",
+            f"{capacities[name]}; most of them come from {_list(contributors(image, name))}",
             help=f"set `{SIZING_KEYS[name]} = {_roomy(needed[name])}` under [maps] in microseg.toml, "
             "or write the policy with fewer sets",
         )
@@ -198,7 +198,7 @@ def _capacity(image: Image, capacities: Mapping[PolicyMap, int], places: _Places
     ]
 
 
-def _contributors(image: Image, name: PolicyMap) -> list[str]:
+def contributors(image: Image, name: PolicyMap) -> list[str]:
     """Return what needs the most entries of a map, with how many, most first."""
     counts: Counter[str] = Counter()
     match name:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from ipaddress import ip_address
 
@@ -115,11 +116,23 @@ def test_json_has_everything(session: Session) -> None:
     assert made["attach"] == [{"interface": "eth0", "hook": "tcx"}]
     assert made["counts"]["create"] == len(made["entries"])
     assert made["refusal"] is None
+    assert made["room"]["policy"]["needed"] == made["maps"]["policy"]["create"]
+    assert made["room"]["policy"]["most"] == ["policy shop (2)"]
     rules = {(rule["text"], rule["file"], rule["line"], rule["change"]) for rule in made["rules"]}
     assert ("allow web -> db : tcp/5432", "shop.mseg", 4, "create") in rules
     entry = next(entry for entry in made["entries"] if entry["map"] == "policy" and entry["rule"])
     assert bytes.fromhex(entry["after"])
     assert entry["before"] is None
+
+
+def test_maps_that_are_nearly_full_are_told(session: Session) -> None:
+    assert "room" not in session.expect(0, "plan", "-i", "eth0")
+    needed = session.objects("plan", "-i", "eth0")["room"]["policy"]["needed"]
+    session.settings.write_text(session.settings.read_text() + f"[maps]\nrules = {needed + 1}\n")
+    output = session.expect(0, "plan", "-i", "eth0", "--entries")
+    told = f"policy needs {needed} of {needed + 1} entries ({100 * needed // (needed + 1)}%)"
+    assert f"  room      {told}, most of them for policy shop (2)\n" in output
+    assert re.search(rf"\npolicy +{needed} +{needed + 1} +80%  policy shop \(2\)\n", output)
 
 
 def test_against_a_commit_needs_no_kernel(session: Session, plane: FakeDataPlane) -> None:
