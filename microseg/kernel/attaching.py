@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -11,6 +11,7 @@ from microseg.abi_flow import Direction
 from microseg.abi_flow import Link as FrameStart
 from microseg.kernel import tc
 from microseg.kernel.bpf import Descriptor, program_by_id
+from microseg.kernel.errors import DeviceGoneError, NotFoundError
 from microseg.kernel.interfaces import interface_index, interface_name, link_of
 from microseg.kernel.links import ATTACH_TYPES, Link, LinkInfo, link_path, living_link, remove_link
 from microseg.kernel.programs import TC, XDP
@@ -100,7 +101,7 @@ class Attacher:
         if existing is not None:
             before = program_by_id(existing.info().program_id)
             existing.update(program_fd)
-            put_back.callback(lambda: existing.update(before.fd))
+            put_back.callback(_unless_gone, lambda: existing.update(before.fd))
             return
         path.unlink(missing_ok=True)
         with create() as link:
@@ -123,11 +124,11 @@ class Attacher:
             )
         if existing is None:
             tc.replace_filter(ifindex, direction, self._name, program_fd)
-            put_back.callback(tc.delete_filter, ifindex, direction)
+            put_back.callback(_unless_gone, tc.delete_filter, ifindex, direction)
             return
         before = program_by_id(existing.program_id)
         tc.replace_filter(ifindex, direction, self._name, program_fd)
-        put_back.callback(lambda: tc.replace_filter(ifindex, direction, self._name, before.fd))
+        put_back.callback(_unless_gone, lambda: tc.replace_filter(ifindex, direction, self._name, before.fd))
 
     def _detach_where(self, ifindex: int, keep: Mapping[Direction, Hook]) -> None:
         for hook, direction in ATTACH_TYPES:
@@ -143,7 +144,7 @@ class Attacher:
     def _remove_own_qdisc(self, ifindex: int) -> None:
         marker = self._qdiscs / str(ifindex)
         if marker.is_dir():
-            tc.remove_clsact_if_empty(ifindex)
+            _unless_gone(tc.remove_clsact_if_empty, ifindex)
             marker.rmdir()
 
     def _on_links(self) -> list[Attached]:
@@ -167,6 +168,12 @@ class Attacher:
             for found in filters
             if found is not None and found.name == self._name
         ]
+
+
+def _unless_gone(take_back: Callable[..., None], *arguments: object) -> None:
+    """Take something back that may have gone already, by itself or with its interface."""
+    with suppress(DeviceGoneError, NotFoundError):
+        take_back(*arguments)
 
 
 def hook_of(found: Iterable[Attached]) -> Hook | None:

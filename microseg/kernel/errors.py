@@ -16,6 +16,7 @@ _ADVICE = {
     errno.ENOSPC: "the map is full: load with larger capacities (microseg.toml, [maps])",
     errno.ENOMEM: "the machine is out of memory for BPF maps: load with smaller capacities",
     errno.ENODEV: "the interface is gone: check `ip link`",
+    errno.ENOLINK: "the interface is gone: check `ip link`",
     errno.EBUSY: "somebody else changes the same object: try again",
     errno.ENOSYS: "this kernel has no bpf(2): microseg needs Linux 5.15 or later",
     errno.EINVAL: "this kernel may be too old: microseg needs Linux 5.15 or later",
@@ -49,6 +50,10 @@ class NotFoundError(CallError):
     """The object or entry doesn't exist."""
 
 
+class DeviceGoneError(CallError):
+    """The interface doesn't exist any more (ENODEV), and a link to it leads nowhere (ENOLINK)."""
+
+
 class ExistsError(CallError):
     """The object exists already."""
 
@@ -71,6 +76,8 @@ _TYPES: dict[int, type[CallError]] = {
     errno.E2BIG: MapFullError,
     errno.ENOSPC: MapFullError,
     errno.ENOENT: NotFoundError,
+    errno.ENODEV: DeviceGoneError,
+    errno.ENOLINK: DeviceGoneError,
     errno.EEXIST: ExistsError,
     errno.ENOSYS: UnsupportedError,
     errno.EOPNOTSUPP: UnsupportedError,

@@ -168,6 +168,33 @@ def test_failure_on_one_interface_puts_all_back(attached: PinnedDataPlane, wire:
     attached.detach(["other0"])
 
 
+@pytest.mark.parametrize("already", [False, True], ids=["anew", "again"])
+@pytest.mark.parametrize("hook", HOOKS)
+def test_interfaces_that_vanish_between_two_attachments(
+    attached: PinnedDataPlane, wire: Wire, hook: Hook, monkeypatch: pytest.MonkeyPatch, *, already: bool
+) -> None:
+    """One that has had its turn goes, and one whose turn is next."""
+    for name in ("gone", "late"):
+        run("ip", "link", "add", f"{name}0", "type", "veth", "peer", "name", f"{name}1")
+    if already:
+        attached.attach([Attachment("gone0", hook)])
+
+    def index_of(name: str) -> int:
+        if name == "late0":
+            run("ip", "link", "delete", "gone0")
+            run("ip", "link", "delete", "late0")
+        return interface_index(name)
+
+    monkeypatch.setattr("microseg.kernel.attaching.interface_index", index_of)
+    with pytest.raises(InterfaceMissingError, match="no interface late0"):
+        attached.attach([Attachment(name, hook) for name in ("gone0", wire.near, "late0")])
+    monkeypatch.undo()
+    assert attached.attachments() == ()
+    assert "clsact" not in run("tc", "qdisc", "show", "dev", wire.near)
+    attached.attach([Attachment(wire.near, hook)])
+    assert attached.attachments() == (Attachment(wire.near, hook),)
+
+
 def add_their_filter(plane: PinnedDataPlane, wire: Wire, direction: str) -> None:
     """Add a filter that is none of ours (though it borrows a program of ours that lets everything pass)."""
     where = ("dev", wire.near, direction, "prio", "50")
