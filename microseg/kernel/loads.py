@@ -9,6 +9,7 @@ PIN_DIR/programs_*/maps/NAME all its maps, most of which it shares with the load
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,9 +66,12 @@ class Loads:
         self._next.rename(self.programs)
 
     def remove_links(self) -> None:
-        """Remove the links to the load in use."""
+        """Remove the links to the load in use, and folders that earlier versions had in their places."""
         for link in (self.programs, self._pin_dir / MAPS, self._next):
-            link.unlink(missing_ok=True)
+            if link.is_dir() and not link.is_symlink():
+                shutil.rmtree(link)
+            else:
+                link.unlink(missing_ok=True)
 
     def is_of_build(self, *, debug: bool) -> bool:
         """Say whether the load in use was made of these sources."""

@@ -82,9 +82,13 @@ def test_the_loader_ends_with_the_apply_and_the_next_one_finds_its_way(bpffs: Pa
 
 
 @pytest.mark.usefixtures("namespace")
-def test_detach_removes_what_a_killed_load_left(bpffs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "folders", [["programs_1_0123456789ab/maps"], ["programs_1", "maps"]], ids=["now", "earlier"]
+)
+def test_detach_removes_what_a_killed_load_left(bpffs: Path, tmp_path: Path, folders: list[str]) -> None:
     pin_dir = bpffs / f"half{secrets.token_hex(3)}"
-    (pin_dir / "programs_1_0123456789ab" / "maps").mkdir(parents=True)
+    for folder in folders:
+        (pin_dir / folder).mkdir(parents=True)
     instance = Instance(PinnedDataPlane(pin_dir), tmp_path)
     assert not detach(instance.host, Operator("root", "a test")).unloaded
     assert not pin_dir.exists()
