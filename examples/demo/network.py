@@ -103,8 +103,6 @@ class Network:
     def _build(self) -> None:
         for namespace in (self.host, *map(self.namespace_of, NODES)):
             ip("netns", "add", namespace)
-            with inside(namespace):
-                write_setting("net/ipv6/conf/default/accept_dad", "0")
             ip("-n", namespace, "link", "set", "lo", "up")
         with inside(self.host):
             for name, value in SETTINGS_OF_THE_HOST.items():
@@ -115,9 +113,10 @@ class Network:
     def _connect(self, node: Node) -> None:
         there = self.namespace_of(node)
         ip("-n", self.host, "link", "add", node.name, "type", "veth", "peer", "eth0", "netns", there)
-        for family, bits in ((Family.IPV4, 24), (Family.IPV6, 64)):
-            ip("-n", self.host, "address", "add", f"{node.gateway(family)}/{bits}", "dev", node.name)
-            ip("-n", there, "address", "add", f"{node.address(family)}/{bits}", "dev", "eth0")
+        for family, bits, flags in ((Family.IPV4, 24, ()), (Family.IPV6, 64, ("nodad",))):
+            gateway, address = f"{node.gateway(family)}/{bits}", f"{node.address(family)}/{bits}"
+            ip("-n", self.host, "address", "add", gateway, "dev", node.name, *flags)
+            ip("-n", there, "address", "add", address, "dev", "eth0", *flags)
         ip("-n", self.host, "link", "set", node.name, "up")
         ip("-n", there, "link", "set", "eth0", "up")
         for family in Family:
