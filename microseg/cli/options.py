@@ -23,7 +23,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _INTERFACES = Path("/sys/class/net")
 
 
-def _interfaces(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+def interface_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Return the interfaces of this host that begin like this, for completion."""
     names = [each.name for each in _INTERFACES.iterdir()] if _INTERFACES.is_dir() else []
     return sorted(name for name in names if name.startswith(incomplete))
@@ -46,7 +46,7 @@ _OPTIONS: dict[str, Decorator] = {
         "interfaces",
         multiple=True,
         metavar="NAME",
-        shell_complete=_interfaces,
+        shell_complete=interface_names,
         help="An interface; may be given several times. [env: MICROSEG_INTERFACES]",
     ),
     "hook": click.option(

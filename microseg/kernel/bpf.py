@@ -47,6 +47,7 @@ class Command(IntEnum):
     LINK_CREATE = 28
     LINK_UPDATE = 29
     LINK_GET_FD_BY_ID = 30
+    ENABLE_STATS = 32
     LINK_DETACH = 34
 
 

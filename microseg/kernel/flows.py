@@ -75,8 +75,12 @@ class Flows:
 
     def stats(self) -> Stats:
         """Return what became of all packets so far."""
+        return Stats.from_bytes(self.stats_by_cpu())
+
+    def stats_by_cpu(self) -> list[bytes]:
+        """Return the statistics of each CPU, for Stats.from_bytes."""
         totals = self._dataplane.map("stats")
-        return Stats.from_bytes(totals.split_per_cpu(totals.lookup(_ZERO)))
+        return totals.split_per_cpu(totals.lookup(_ZERO))
 
     def settings(self) -> Settings:
         """Return timeouts, event rate and adoption."""

@@ -1,0 +1,174 @@
+"""microseg bench as somebody types it who has never applied anything, and under traffic."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import jsonschema
+import pytest
+from cli.machine import DATABASE, PROGRAM, Machine
+from cli.terminal_session import Session
+from tree import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "schemas" / "microseg-bench-1.schema.json").read_text())
+HASTE = ("--duration", "0.4", "--interval", "0.2")
+FROM_ELSEWHERE = re.compile(r"<script|<link|<img|@import|url\(|(?:src|href)=", re.IGNORECASE)
+
+
+class Tags(HTMLParser):
+    """What an HTML page consists of, and that every element is closed."""
+
+    EMPTY = frozenset({"meta", "br", "rect", "line", "circle", "polyline"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        del attrs
+        self.seen.append(tag)
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        del attrs
+        self.seen.append(tag)
+
+
+def whole_page(path: Path) -> Tags:
+    """Read a page, which must load nothing."""
+    text = path.read_text()
+    assert not FROM_ELSEWHERE.search(text)
+    assert set(re.findall(r"https?://[^\"]*", text)) <= {"http://www.w3.org/2000/svg"}
+    tags = Tags(text)
+    assert tags.open == []
+    return tags
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Session:
+    """An instance that has never been applied."""
+    made = Session(tmp_path)
+    with made.settings.open("a") as settings:
+        settings.write(f'pin_dir = "/sys/fs/bpf/microseg-none-{tmp_path.name}"\n')
+    return made
+
+
+def test_an_interface_without_a_filter(stranger: Session) -> None:
+    text = stranger.expect(0, "bench", "--iface", "lo", *HASTE)
+    head = next(line for line in text.splitlines() if "pkt/s" in line)
+    assert "ns/pkt" not in head
+    rows = [line for line in text.splitlines() if re.match(r" +0\.\d s ", line)]
+    assert len(rows) == 2
+    assert "none of ours on lo" in text
+    assert "microseg apply --interface lo" in text
+    assert "lo, 0.4" in text
+
+
+def test_json_keeps_to_its_schema(stranger: Session) -> None:
+    found = stranger.objects("bench", "--iface", "lo", *HASTE)
+    jsonschema.validate(found, SCHEMA)
+    assert [sample["filter"] for sample in found["samples"]] == [None, None]
+    assert found["summary"]["seconds"] == pytest.approx(0.4, abs=0.2)
+
+
+def test_packets_of_the_interface_are_counted(stranger: Session) -> None:
+    ended = Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not ended.wait(0.001):
+                sender.sendto(b"x", ("127.0.0.1", 9))
+
+    sending = Thread(target=send)
+    sending.start()
+    try:
+        found = stranger.objects("bench", "--iface", "lo", *HASTE)
+    finally:
+        ended.set()
+        sending.join()
+    assert found["summary"]["in"]["packets_per_s"] > 20
+
+
+def test_a_page_is_whole_in_itself(stranger: Session) -> None:
+    page = stranger.folder / "bench.html"
+    assert f"Written: {page}" in stranger.expect(0, "bench", "--iface", "lo", *HASTE, "--html", str(page))
+    tags = whole_page(page)
+    assert tags.seen.count("svg") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--iface", "nope0"], 4, "there is no interface nope0"),
+        (["--iface", "lo", "--duration", "long"], 64, "'long' is no time from 0.1s to 168h"),
+        (["--iface", "lo", "--interval", "0.01"], 64, "'0.01' is no time"),
+        (["--iface", "lo", "--html", "/proc/nowhere/x.html", *HASTE], 4, "/proc/nowhere/x.html"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(stranger: Session, words: list[str], code: int, said: str) -> None:
+    done = stranger.type("bench", *words)
+    assert done.exit_code == code, done.output
+    assert said in done.stderr
+
+
+def test_an_interrupt_ends_it_with_what_there_is(stranger: Session) -> None:
+    words = [
+        "bench",
+        "--config",
+        str(stranger.settings),
+        "--iface",
+        "lo",
+        "--duration",
+        "60",
+        "--interval",
+        "0.2",
+    ]
+    started = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, text=True)
+    assert started.stdout
+    while not started.stdout.readline().startswith("  0.2 s"):
+        assert started.poll() is None
+    started.send_signal(signal.SIGTERM)
+    rest, _ = started.communicate(timeout=30)
+    assert started.returncode == 0
+    assert "interrupted:" in rest
+
+
+@pytest.mark.kernel
+def test_under_a_filter(machine: Machine) -> None:
+    machine.write("policy p priority 1 { allow any -> any : icmp }\ndefault deny\n")
+    machine.expect(0, "apply", "-i", "db0")
+    ping = ["ping", "-q", "-i", "0.005", "-w", "60", DATABASE]
+    with subprocess.Popen(["nsenter", f"--net=/run/netns/{machine.name}w", *ping]) as pinging:
+        try:
+            page = machine.folder / "bench.html"
+            text = machine.expect(0, "bench", "--iface", "db0", *HASTE, "--html", str(page))
+            machine.send(9)
+            found = machine.objects("bench", "--iface", "db0", *HASTE)
+            elsewhere = machine.expect(0, "bench", "--iface", "lo", *HASTE)
+        finally:
+            pinging.terminate()
+    assert "microseg attach --interface lo" in elsewhere
+    assert re.search(r"ns/pkt +Hits", text)
+    assert re.search(r"\n  cost +0\.\d+% of one CPU", text)
+    assert whole_page(page).seen.count("svg") == 6
+    jsonschema.validate(found, SCHEMA)
+    mine = found["summary"]["filter"]
+    assert mine["hit_rate"] > 0.9
+    assert mine["packets_per_s"] == pytest.approx(2 * found["summary"]["in"]["packets_per_s"], rel=0.5)
+    assert mine["ns_per_packet_in"] > 10
+    assert mine["ns_per_packet_out"] > 10
+    assert found["sessions"]["after"] == 1
