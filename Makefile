@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench-dataplane bench-agent bench-apply bench-lint test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
+.PHONY: help setup demo bench-dataplane bench-agent bench-apply bench-lint bench-control test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ bench-apply: kernel ## what a rollback and a staging take, by the size of the po
 
 bench-lint: python ## what lint takes, next to parsing and to `import lark`; CORPUS=folder adds its filter sets (a minute)
 	@cd tests && MICROSEG_CORPUS="$(if $(CORPUS),$(abspath $(CORPUS)))" ../$(PYTHON) -m bench.lint
+
+bench-control: kernel ## 1,000 to 100,000 rules: each phase, lint and plan as typed, memory, beside `nft -f` (root, 3 minutes)
+	@scripts/setup.sh bench
+	@cd tests && ../$(PYTHON) -m bench.control_plane
 
 lint: python ## ruff and clang-format, nothing changed
 	@$(PYTHON) -m ruff check .

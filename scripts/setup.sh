@@ -5,6 +5,7 @@
 #   scripts/setup.sh kernel   also bcc, kernel headers and iproute2, and bpffs mounted; needs root when something is missing
 #   scripts/setup.sh fuzz     also the fuzzer of the long test run
 #   scripts/setup.sh qemu     what runs other kernels
+#   scripts/setup.sh bench    what the benchmarks measure beside us
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,6 +19,7 @@ readonly BPFFS=/sys/fs/bpf
 readonly STAMP=.venv/.installed
 readonly PYTHON_PACKAGES=(ca-certificates git gnupg openssh-client python3-venv)
 readonly QEMU_PACKAGES=(busybox-static debian-archive-keyring qemu-system-x86 util-linux xz-utils)
+readonly BENCH_PACKAGES=(nftables)
 readonly KERNEL_PACKAGES=(bpftool iproute2 iputils-ping kernel-headers python3-bpfcc)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -169,7 +171,10 @@ fuzz)
 qemu)
     install_packages "${QEMU_PACKAGES[@]}"
     ;;
+bench)
+    install_packages "${BENCH_PACKAGES[@]}"
+    ;;
 *)
-    fail "usage: scripts/setup.sh python|kernel|fuzz|qemu"
+    fail "usage: scripts/setup.sh python|kernel|fuzz|qemu|bench"
     ;;
 esac
