@@ -10,6 +10,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from microseg.compiler.image import Prefix, ServiceElement
@@ -236,9 +237,7 @@ def digest_of(config: SlotConfig, maps: Mapping[PolicyMap, Entries]) -> bytes:
     for name in PolicyMap:
         entries = maps[name]
         sha.update(struct.pack("=I", len(entries)))
-        for key in sorted(entries):
-            sha.update(key)
-            sha.update(entries[key])
+        sha.update(b"".join(chain.from_iterable(sorted(entries.items()))))
     return sha.digest()
 
 

@@ -24,6 +24,7 @@ from microseg.gitops.sources import FileSource, Watched, open_source
 from microseg.gitops.trying import Compile, Tryer
 from microseg.gitops.watching import Watcher, has_events
 from microseg.reconcile.confirm import confirm
+from microseg.reconcile.remembered import Remembered
 from microseg.reconcile.rollback import roll_back
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ def _surroundings(  # noqa: PLR0917  a list of what is needed
     observer: Observer,
     rewatch: Callable[[], None],
 ) -> Surroundings:
-    who = instance.operator(settings)
+    who, remembered = instance.operator(settings), Remembered()
     return Surroundings(
         source=source,
         tryer=Tryer(source, compiler, lambda contents: _request(settings, who, contents)),
-        host=lambda: instance.opened(settings),
+        host=lambda: instance.opened(settings, remembered),
         control=Control(settings.state_dir, settings.run_dir),
         store=RecordStore(settings.state_dir, settings.run_dir),
         inbox=inbox,

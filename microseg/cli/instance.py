@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from microseg.config import Settings
     from microseg.kernel.dataplane import PinnedDataPlane
     from microseg.kernel.flows import Flows
+    from microseg.reconcile.remembered import Remembered
 
 
 def open_plane(settings: Settings) -> PinnedDataPlane:
@@ -41,11 +42,11 @@ def open_host(settings: Settings) -> Host:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Host]:
-    """Give the instance, and close its maps afterwards: for a process that lives on."""
+def opened(settings: Settings, remembered: Remembered) -> Iterator[Host]:
+    """Give the instance, and close its maps afterwards: for a process that lives on, and remembers."""
     plane = open_plane(settings)
     try:
-        yield Host(plane, open_store(settings), settings.run_dir, now)
+        yield Host(plane, open_store(settings), settings.run_dir, now, remembered)
     finally:
         plane.close()
 

@@ -64,15 +64,18 @@ class Map(Descriptor):
 
     def entries(self) -> dict[bytes, bytes]:
         """Return all entries. Entries that come or go meanwhile may be missed or seen."""
+        found: dict[bytes, bytes] = {}
         try:
-            return dict(self._batches())
+            for keys, values in self._batches():
+                found.update(zip(keys, values, strict=True))
         except UnsupportedError:
             return dict(self._one_by_one())
+        return found
 
     def count(self) -> int:
         """Return the number of entries, without keeping them."""
         try:
-            return sum(1 for _ in self._batches())
+            return sum(len(keys) for keys, _ in self._batches())
         except UnsupportedError:
             return sum(1 for _ in self._keys())
 
@@ -135,8 +138,8 @@ class Map(Descriptor):
         _, number = attributes.call(command)
         return attributes.word(32), number
 
-    def _batches(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield entries by LOOKUP_BATCH; raises UnsupportedError before the first one."""
+    def _batches(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield keys and values by LOOKUP_BATCH; raises UnsupportedError before the first ones."""
         room = min(_BATCH, self.info.max_entries)
         position = ctypes.create_string_buffer(max(self.info.key_size, 8))
         began = False
@@ -160,15 +163,11 @@ class Map(Descriptor):
                 continue
             if number not in (0, errno.ENOENT):
                 raise call_error(f"read the entries of {self.info.name}", number)
-            yield from self._split(keys.raw, values.raw, attributes.word(32))
+            count = attributes.word(32)
+            yield _pieces(keys.raw, self.info.key_size, count), _pieces(values.raw, self._stride, count)
             if number == errno.ENOENT:
                 return
             began = True
-
-    def _split(self, keys: bytes, values: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
-        key_size, stride = self.info.key_size, self._stride
-        for i in range(count):
-            yield keys[i * key_size : (i + 1) * key_size], values[i * stride : (i + 1) * stride]
 
     def _one_by_one(self) -> Iterator[tuple[bytes, bytes]]:
         for key in list(self._keys()):
@@ -196,6 +195,11 @@ class Map(Descriptor):
                 self.delete(key)
             except NotFoundError:
                 continue
+
+
+def _pieces(buffer: bytes, size: int, count: int) -> list[bytes]:
+    """Return the first so many pieces of a buffer, each of so many bytes."""
+    return [buffer[at : at + size] for at in range(0, count * size, size)]
 
 
 def _round8(size: int) -> int:

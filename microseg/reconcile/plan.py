@@ -172,13 +172,14 @@ def plan(
 
     """
     load = not observed.loaded or bool(upgrade)
+    digest = actual_digest(live) if observed.judges else None
     return Plan(
         desired=desired.contents.config.digest,
-        observed=actual_digest(live) if observed.judges else None,
+        observed=digest,
         generation=observed.generation,
         revision=desired.revision,
         changes=tuple(differences(live, desired.contents)),
-        default=_default_change(live, desired.contents.config, judges=observed.judges),
+        default=_default_change(live.config, digest, desired.contents.config),
         load=load,
         upgrade=upgrade,
         attach=_attach(observed, wanted, load=load),
@@ -204,7 +205,7 @@ def compare(desired: Desired, base: Desired) -> Plan:
         observed=base.contents.config.digest,
         revision=desired.revision,
         changes=tuple(differences(base.contents, desired.contents)),
-        default=_default_change(base.contents, desired.contents.config),
+        default=_default_change(base.contents.config, base.contents.config.digest, desired.contents.config),
         names=desired.names,
         old_names=base.names,
     )
@@ -225,14 +226,20 @@ def _map_differences(name: PolicyMap, before: Entries, after: Entries) -> Iterat
         yield Change(name, key, before.get(key), after.get(key))
 
 
-def _default_change(live: SlotContents, after: SlotConfig, *, judges: bool = True) -> DefaultChange | None:
-    """Return another default; also of a slot that misstates its own digest, so that it's written anew."""
-    before = live.config
-    if not judges:
+def _default_change(before: SlotConfig, digest: bytes | None, after: SlotConfig) -> DefaultChange | None:
+    """Return another default; also of a slot that misstates its own digest, so that it's written anew.
+
+    Args:
+        before: what the live slot says.
+        digest: of what is really there; None when no policy is in force.
+        after: what is desired.
+
+    """
+    if digest is None:
         return DefaultChange(None, after)
     same = (before.default_verdict, before.default_flags, before.slot_flags) == (
         after.default_verdict,
         after.default_flags,
         after.slot_flags,
     )
-    return None if same and before.digest == actual_digest(live) else DefaultChange(before, after)
+    return None if same and before.digest == digest else DefaultChange(before, after)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from microseg.abi import Root
 from microseg.reconcile import blast, evidence, guards, probing, saved, staging
 from microseg.reconcile.dataplane import NotLoadedError
+from microseg.reconcile.errors import VerifyError
 from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_live, read_observed, read_slot
 from microseg.reconcile.plan import plan
@@ -98,9 +99,20 @@ def unload(tx: Transaction) -> None:
 def stage(tx: Transaction) -> None:
     """Fill the standby slot. Whoever was judged by it long ago has to be through first (I1)."""
     plane, slot = tx.host.plane, tx.observed.standby
-    tx.standby_before = read_slot(plane, slot)
-    plane.wait_for_readers()
+    remembered = tx.host.remembered.slot_of(tx.observed.configs[slot])
+    tx.standby_before, tx.is_guess = remembered or read_slot(plane, slot), remembered is not None
+    if not _was_waited_for(tx):
+        plane.wait_for_readers()
     tx.staged = staging.stage(plane, slot, tx.standby_before, tx.desired.contents, tx.generation)
+
+
+def _was_waited_for(tx: Transaction) -> bool:
+    """Say whether somebody has waited since the switch to what is in force: who records it has done so.
+
+    Not when the program may have gone back by itself, at a deadline.
+    """
+    current, observed = tx.known.state.current, tx.observed
+    return current is not None and (current.generation, 0) == (observed.generation, observed.root.deadline_s)
 
 
 def unstage(tx: Transaction) -> None:
@@ -114,8 +126,15 @@ def unstage(tx: Transaction) -> None:
 
 
 def verify(tx: Transaction) -> None:
-    """Read the standby slot back, whole (I2)."""
-    staging.verify(tx.host.plane, tx.observed.standby, tx.desired.contents, tx.generation)
+    """Read the standby slot back, whole (I2); somebody may have altered it since it was seen."""
+    plane, slot, contents = tx.host.plane, tx.observed.standby, tx.desired.contents
+    try:
+        staging.verify(plane, slot, contents, tx.generation)
+    except VerifyError:
+        if not tx.is_guess:
+            raise
+        tx.staged += staging.stage(plane, slot, read_slot(plane, slot), contents, tx.generation)
+        staging.verify(plane, slot, contents, tx.generation)
 
 
 def probe(tx: Transaction) -> None:
@@ -128,7 +147,6 @@ def probe(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
-    tx.host.store.write_image(tx.generation, tx.desired.contents)
     tx.host.store.write_note(_note(tx))
 
 
@@ -185,17 +203,25 @@ def wait(tx: Transaction) -> None:
 def record(tx: Transaction) -> None:
     """Write down what is in force now, and that it was done."""
     store, state = tx.host.store, _state(tx)
+    _remember(tx)
     if tx.plan.load or not store.read_tags():
         store.write_tags(tx.host.plane.program_tags())
     if tx.plan.is_empty and not tx.request.saved and _is_recorded(tx, state):
         return
     if not tx.plan.replaces_policy:
-        store.write_image(tx.generation, tx.desired.contents)
         store.write_note(_note(tx))
+    store.write_image(tx.generation, tx.desired.contents)  # before the state that names it
     store.write_state(state)
     outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE
     store.append_history(history_entry(tx, outcome, tx.desired, tx.generation, _detail(tx)))
     store.prune(state)
+
+
+def _remember(tx: Transaction) -> None:
+    """Keep in mind what both slots hold, as far as it is what they say."""
+    if tx.plan.observed == tx.live.config.digest:
+        tx.host.remembered.see(tx.live)
+    tx.host.remembered.see(tx.desired.contents)
 
 
 def history_entry(

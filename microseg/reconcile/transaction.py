@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from microseg.reconcile.dataplane import Attachment, Sizing
 from microseg.reconcile.lock import Lock
 from microseg.reconcile.records import Operation
+from microseg.reconcile.remembered import Remembered
 from microseg.reconcile.safeguards import NO_LIFELINES, Lifelines, Limits
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Host:
         store: its state directory.
         run_dir: where its lock is.
         now: the time, UTC.
+        remembered: what its slots held when they were last seen by this process.
 
     """
 
@@ -43,6 +45,7 @@ class Host:
     store: StateStore
     run_dir: Path
     now: Callable[[], datetime]
+    remembered: Remembered = field(default_factory=Remembered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Transaction:
     generation: int = field(init=False)  # compile: the one in force afterwards
     loaded: Loaded | None = None  # load
     standby_before: SlotContents | None = None  # stage
+    is_guess: bool = False  # stage: standby_before is remembered, not read
     staged: int = 0
     settings_before: Settings | None = None  # tune
 

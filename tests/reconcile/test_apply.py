@@ -262,14 +262,6 @@ def test_a_missing_interface_leaves_the_policy_in_force(plane: FakeDataPlane, tm
     assert roll_back(host, OPERATOR).generation == 1, "the way back still stands"
 
 
-def test_nobody_is_judged_by_the_slot_that_is_being_filled(plane: FakeDataPlane, tmp_path: Path) -> None:
-    host = host_of(plane, tmp_path)
-    apply(host, request_for(policy(1)))
-    plane.calls.clear()
-    apply(host, request_for(policy(2)))
-    assert plane.calls.index("wait_for_readers") < plane.calls.index("write_config")
-
-
 def test_numbers_go_on_after_everything_was_unloaded(plane: FakeDataPlane, tmp_path: Path) -> None:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))

@@ -111,17 +111,18 @@ def test_a_failure_of_any_step_leaves_the_policy_in_force(
 def test_what_could_not_be_taken_back_is_told(plane: FakeDataPlane, tmp_path: Path) -> None:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))
-    plane.calls.clear()
     apply(host, request_for(policy(2)))
+    plane.calls.clear()
+    apply(host, request_for(policy(3)))
     flip = plane.calls.index("write_root")
     plane.calls.clear()
     plane.faults = [Fault(flip + 1), Fault(flip + 2)]
 
     with pytest.raises(ApplyError) as caught:
-        apply(host, request_for(policy(3)))
+        apply(host, request_for(policy(4)))
 
     assert caught.value.leftovers == ("flip: injected",)
-    assert "generation 3 is in force, not 2 as before" in caught.value.stands
+    assert "generation 4 is in force, not 3 as before" in caught.value.stands
 
 
 def test_a_slot_that_reads_back_differently_never_becomes_visible(tmp_path: Path) -> None:
@@ -172,14 +173,15 @@ def test_a_generation_that_judged_packets_is_never_numbered_again(
 ) -> None:
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(1)))
-    plane.calls.clear()
     apply(host, request_for(policy(2)))
+    plane.calls.clear()
+    apply(host, request_for(policy(3)))
     wait = plane.calls.index("write_root") + 1
     plane.calls.clear()
     plane.faults = [Fault(wait)]
     with pytest.raises(ApplyError):
-        apply(host, request_for(policy(3)))
+        apply(host, request_for(policy(4)))
     plane.faults = []
 
-    assert plane.root == Root(2)
-    assert apply(host, request_for(policy(4))).generation == 5, "3 was in force for a moment"
+    assert plane.root == Root(3)
+    assert apply(host, request_for(policy(5))).generation == 6, "4 was in force for a moment"
