@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from microseg.bench.reader import Reader
     from microseg.bench.readings import Reading
 
+_FEW, _TRIES = 10, 100
+"""Packets of a beginning, such as a search for the neighbour's address; how often to look for more."""
 _LEAST_S = 0.02
 """Shorter intervals say nothing; an interrupt may leave one."""
 
@@ -44,6 +46,15 @@ class Measurement:
     def whole(self) -> Figures:
         """Return the figures of all the time."""
         return between(self.readings[0], self.readings[-1], self.readings[0].at_s)
+
+
+def await_packets(reader: Reader) -> None:
+    """Wait until something passes, so that the beginning isn't measured; not for long."""
+    counts = reader.read().interface
+    for _ in range(_TRIES):
+        time.sleep(_LEAST_S)
+        if reader.read().interface.in_packets > counts.in_packets + _FEW:
+            return
 
 
 def measure(

@@ -5,120 +5,113 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from microseg.bench.scales import short
-from microseg.cli import bench_screen, bench_text, options, terminal
-from microseg.cli.clock import now
+from microseg.cli import bench_text, options, terminal
 from microseg.cli.durations import span
 from microseg.cli.exits import Command
-from microseg.cli.version import program_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from microseg.bench.reader import Reader
     from microseg.bench.report import Report
     from microseg.config import Settings
 
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+TRAFFIC = ("iperf3", "http", "ping", "hping3")
+HOOKS = ("tc", "tcx", "clsact", "xdp")
+
+
+def _option(*names: str, **rest: Any) -> Decorator:  # noqa: ANN401  click's values
+    return click.option(*names, **rest)
+
+
+_WHAT: tuple[Decorator, ...] = (
+    _option(
+        "-i", "--iface", "--interface", "interface", metavar="NAME", shell_complete=options.interface_names,
+        help="Look at this interface, and change nothing there; by default two are made, with a filter.",
+    ),
+    _option(
+        "--traffic", type=click.Choice(TRAFFIC),
+        help=f"What to send between them, {TRAFFIC[0]} by default; with --iface, only lo takes it.",
+    ),
+    _option("--flows", type=click.IntRange(1, 128), default=1, help="So many connections (iperf3)."),
+    _option("--rate", type=click.IntRange(1), metavar="N", help="Packets a second (ping, hping3)."),
+    _option(
+        "--policy", "policy_dir", metavar="FOLDER",
+        type=click.Path(file_okay=False, exists=True, path_type=Path),
+        help="Let the filter that is made search this policy; by default an example.",
+    ),
+    _option("--hook", type=click.Choice(HOOKS), help="How to attach it; tc: tcx where the kernel has it."),
+    _option("--debug-program", is_flag=True, help="Let it trace each packet, to see what that costs."),
+)  # fmt: skip
+_HOW: tuple[Decorator, ...] = (
+    _option("--duration", metavar="TIME", callback=span, default="10s", show_default=True, help="Of it all."),
+    _option("--interval", metavar="TIME", callback=span, default="1s", show_default=True, help="Of a row."),
+    _option(
+        "--html", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Write a page with plots, whole in itself.",
+    ),
+)  # fmt: skip
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in reversed((*_WHAT, *_HOW)):
+        function = decorate(function)
+    return function
+
 
 @click.command("bench", cls=Command)
-@click.option(
-    "-i",
-    "--iface",
-    "--interface",
-    "interface",
-    required=True,
-    metavar="NAME",
-    shell_complete=options.interface_names,
-    help="The interface to look at.",
-)
-@click.option(
-    "--duration",
-    "duration_s",
-    metavar="TIME",
-    callback=span,
-    default="10s",
-    show_default=True,
-    help="Measure for so long.",
-)
-@click.option(
-    "--interval",
-    "interval_s",
-    metavar="TIME",
-    callback=span,
-    default="1s",
-    show_default=True,
-    help="A row each so often.",
-)
-@click.option(
-    "--html", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write a page with plots, whole in itself.",
-)  # fmt: skip
+@_with_options
 @options.with_settings(*options.KERNEL)
 @options.output_format
 def command(
     *,
     settings: Settings,
-    interface: str,
-    duration_s: float,
-    interval_s: float,
+    interface: str | None,
     page: Path | None,
     output_format: str,
+    policy_dir: Path | None,
+    hook: str | None,
+    debug_program: bool,
+    **asked: Any,  # noqa: ANN401  click's values
 ) -> None:
     """Measure packets, what the filter costs each of them, and how many belong to a session.
 
-    Shows what goes through an interface, and changes nothing there. An interrupt ends it early.
+    With --iface, shows what goes through an interface, and changes nothing there. Without it, makes two hosts
+    of network namespaces with a filter of their own, sends traffic, and takes everything away again; what is
+    in force on this host is not touched. An interrupt ends it early, with what was measured.
     """
-    quiet = output_format == "json"
+    from microseg.cli.bench_run import Asked, try_out, watch  # noqa: PLC0415  the kernel's side takes a while
+
+    wanted = Asked(**asked, quiet=output_format == "json")
     with _ending_on_sigterm():
-        report = _watch(settings, interface, duration_s, interval_s, quiet=quiet)
+        if interface:
+            _refuse_with_interface(policy=policy_dir, hook=hook, debug_program=debug_program)
+            report = watch(settings, interface, wanted)
+        else:
+            report = try_out(wanted, policy_dir, hook, debug=debug_program)
     if page:
         _write(page, report)
-    if quiet:
+    if wanted.quiet:
         terminal.dump(report.as_object())
-    else:
-        _show(report)
-        if page:
-            terminal.say(f"\nWritten: {page}")
-
-
-def _watch(
-    settings: Settings, interface: str, duration_s: float, interval_s: float, *, quiet: bool
-) -> Report:
-    from microseg.bench.machine import this_machine  # noqa: PLC0415  the kernel's side takes a while to import
-    from microseg.bench.measuring import measure  # noqa: PLC0415  as above
-    from microseg.bench.reader import Reader  # noqa: PLC0415  as above
-    from microseg.bench.report import Report  # noqa: PLC0415  as above
-
-    at = now().isoformat(timespec="seconds")
-    with Reader(interface, settings.pin_dir) as reader:
-        filtered = bool(reader.programs())
-        if not quiet:
-            terminal.say(f"Measuring {interface} for {short(duration_s)} s; an interrupt ends it.", bold=True)
-            _say_what_is_there(reader, interface, filtered=filtered)
-            terminal.say()
-        with bench_screen.shown(duration_s, filtered=filtered, quiet=quiet) as tell:
-            measurement = measure(reader, duration_s, interval_s, tell)
-        machine, shared = this_machine(), reader.others() if filtered else ()
-        return Report(program_version(), at, machine, interface, shared, "", measurement)
-
-
-def _say_what_is_there(reader: Reader, interface: str, *, filtered: bool) -> None:
-    if filtered:
-        shared = reader.others()
-        also = f"; its figures are those of {', '.join(shared)} too" if shared else ""
-        terminal.pairs([("filter", f"attached to {interface}{also}")])
         return
-    command_there = "attach" if reader.has_policy() else "apply"
-    terminal.pairs(
-        [
-            ("filter", f"none of ours on {interface}, so only what the interface itself counts is shown"),
-            ("", f"microseg {command_there} --interface {interface}  puts it there"),
-        ]
-    )
+    _show(report)
+    if page:
+        terminal.say(f"\nWritten: {page}")
+
+
+def _refuse_with_interface(**given: object) -> None:
+    for name, value in given.items():
+        if value:
+            option = name.replace("_", "-")
+            raise click.UsageError(
+                f"--{option} is about a filter made for the measurement; leave it out, or --iface"
+            )
 
 
 def _show(report: Report) -> None:
@@ -129,6 +122,8 @@ def _show(report: Report) -> None:
     found = measured.whole.interface
     if not found.in_pps + found.out_pps:
         terminal.say(f"\nNothing passed {report.interface} meanwhile.")
+        if report.interface == "lo":
+            terminal.say("To see something: microseg bench --iface lo --traffic ping, or http or iperf3")
 
 
 @contextmanager
@@ -142,6 +137,6 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 
 def _write(path: Path, report: Report) -> None:
-    from microseg.bench.page import page  # noqa: PLC0415  as above
+    from microseg.bench.page import page  # noqa: PLC0415  most need none
 
     path.write_text(page(report, bench_text.summary(report)), encoding="utf-8")

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from threading import Event, Thread
@@ -15,11 +16,12 @@ from typing import Any
 import jsonschema
 import pytest
 from cli.machine import DATABASE, PROGRAM, Machine
-from cli.terminal_session import Session
+from cli.terminal_session import BROKEN, Session
 from tree import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "microseg-bench-1.schema.json").read_text())
 HASTE = ("--duration", "0.4", "--interval", "0.2")
+ROW = re.compile(r" +[\d.]+ s ")
 FROM_ELSEWHERE = re.compile(r"<script|<link|<img|@import|url\(|(?:src|href)=", re.IGNORECASE)
 
 
@@ -58,6 +60,11 @@ def whole_page(path: Path) -> Tags:
     return tags
 
 
+def await_a_row(measuring: subprocess.Popen[str]) -> None:
+    assert measuring.stdout
+    assert any(ROW.match(line) for line in iter(measuring.stdout.readline, "")), "it ended before"
+
+
 @pytest.fixture
 def stranger(tmp_path: Path) -> Session:
     """An instance that has never been applied."""
@@ -71,7 +78,7 @@ def test_an_interface_without_a_filter(stranger: Session) -> None:
     text = stranger.expect(0, "bench", "--iface", "lo", *HASTE)
     head = next(line for line in text.splitlines() if "pkt/s" in line)
     assert "ns/pkt" not in head
-    rows = [line for line in text.splitlines() if re.match(r" +0\.\d s ", line)]
+    rows = [line for line in text.splitlines() if ROW.match(line)]
     assert len(rows) == 2
     assert "none of ours on lo" in text
     assert "microseg apply --interface lo" in text
@@ -117,12 +124,38 @@ def test_a_page_is_whole_in_itself(stranger: Session) -> None:
         (["--iface", "lo", "--duration", "long"], 64, "'long' is no time from 0.1s to 168h"),
         (["--iface", "lo", "--interval", "0.01"], 64, "'0.01' is no time"),
         (["--iface", "lo", "--html", "/proc/nowhere/x.html", *HASTE], 4, "/proc/nowhere/x.html"),
+        (["--iface", "nope0", "--traffic", "ping"], 64, "--traffic goes between interfaces made for it"),
+        (
+            ["--iface", "lo", "--debug-program"],
+            64,
+            "--debug-program is about a filter made for the measurement",
+        ),
+        (["--traffic", "http", "--rate", "9"], 64, "--traffic http sends as much as goes"),
+        (["--traffic", "ping", "--flows", "9"], 64, "--traffic ping has one connection at a time"),
+        (["--policy", "/proc/nowhere"], 64, "/proc/nowhere"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(stranger: Session, words: list[str], code: int, said: str) -> None:
     done = stranger.type("bench", *words)
     assert done.exit_code == code, done.output
     assert said in done.stderr
+
+
+def test_a_missing_program_and_a_wrong_policy(stranger: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger.write(BROKEN)
+    done = stranger.type("bench", "--policy", str(stranger.policies))
+    assert done.exit_code == 1
+    assert "MS202" in done.stderr
+    monkeypatch.setenv("PATH", "/nowhere")
+    done = stranger.type("bench", "--traffic", "hping3")
+    assert done.exit_code == 4
+    assert "there is no hping3 on this host" in done.stderr
+    assert "apt-get install hping3" in done.stderr
+
+
+def test_traffic_of_lo(stranger: Session) -> None:
+    text = stranger.expect(0, "bench", "--iface", "lo", "--traffic", "http", *HASTE)
+    assert re.search(r"\n  traffic +http: [\d.,]+k? requests/s, each on a connection of its own", text)
 
 
 def test_an_interrupt_ends_it_with_what_there_is(stranger: Session) -> None:
@@ -138,13 +171,44 @@ def test_an_interrupt_ends_it_with_what_there_is(stranger: Session) -> None:
         "0.2",
     ]
     started = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, text=True)
-    assert started.stdout
-    while not started.stdout.readline().startswith("  0.2 s"):
-        assert started.poll() is None
+    await_a_row(started)
     started.send_signal(signal.SIGTERM)
     rest, _ = started.communicate(timeout=30)
     assert started.returncode == 0
     assert "interrupted:" in rest
+
+
+@pytest.mark.kernel
+def test_two_at_once_one_of_which_is_killed(stranger: Session) -> None:
+    words = [
+        str(PROGRAM),
+        "bench",
+        "--config",
+        str(stranger.settings),
+        "--traffic",
+        "ping",
+        "--interval",
+        "0.2",
+    ]
+    with subprocess.Popen([*words, "--duration", "60"], stdout=subprocess.PIPE, text=True) as killed:
+        slow = ["--rate", "500", "--duration", "0.6", "--policy", str(stranger.policies), "--format", "json"]
+        done = subprocess.run([*words, *slow], capture_output=True, text=True, check=True)
+        await_a_row(killed)
+        (child,) = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
+        killed.kill()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{child}").exists(), "who made the traffic is gone too"
+
+    found = json.loads(done.stdout)
+    jsonschema.validate(found, SCHEMA)
+    assert found["traffic"] == "ping, 500 packets/s"
+    assert "ping: " in found["remarks"][0]
+    mine = found["summary"]["filter"]
+    assert 100 < mine["packets_per_s"] < 1500, "both ways, fewer on a busy machine"
+    assert mine["hit_rate"] > 0.9
+    assert mine["ns_per_packet_in"] > 10
 
 
 @pytest.mark.kernel
