@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-TRAFFIC = ("iperf3", "http", "ping", "hping3")
+TRAFFIC = ("generator", "new-flows", "denied", "iperf3", "http", "ping", "hping3")
 HOOKS = ("tc", "tcx", "clsact", "xdp")
 
 
@@ -39,8 +39,14 @@ _WHAT: tuple[Decorator, ...] = (
         "--traffic", type=click.Choice(TRAFFIC),
         help=f"What to send between them, {TRAFFIC[0]} by default; with --iface, only lo takes it.",
     ),
-    _option("--flows", type=click.IntRange(1, 128), default=1, help="So many connections (iperf3)."),
-    _option("--rate", type=click.IntRange(1), metavar="N", help="Packets a second (ping, hping3)."),
+    _option(
+        "--flows", type=click.IntRange(1, 1_000_000), default=1, metavar="N",
+        help="So many connections (generator, iperf3); one by default.",
+    ),
+    _option(
+        "--rate", type=click.IntRange(1), metavar="N",
+        help="Packets a second; by default as many as go.",
+    ),
     _option(
         "--policy", "policy_dir", metavar="FOLDER",
         type=click.Path(file_okay=False, exists=True, path_type=Path),

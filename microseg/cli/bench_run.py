@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from microseg.bench import own_filter
+from microseg.bench.generated import Stream, sending
 from microseg.bench.machine import this_machine
 from microseg.bench.measuring import await_packets, measure
 from microseg.bench.own_network import NEAR, own_network
@@ -22,12 +23,20 @@ from microseg.cli.version import program_version
 from microseg.reconcile.dataplane import Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from microseg.config import Settings
 
-_LOOPBACK, _LOOPBACK_ADDRESS = "lo", "127.0.0.1"
+    Traffic: TypeAlias = AbstractContextManager[Callable[[], tuple[str, ...]]]
+
+_LOOPBACK = "lo"
+_ON_LOOPBACK = Route(nullcontext, nullcontext, "127.0.0.1")
+_ROOM = 2
+"""Sessions there is room for, for each flow: an LRU map drops some long before it is full."""
+_PARALLEL = 128
+"""Connections that iperf3 can have."""
+_SOURCES: dict[str, Tool | Stream] = {source.value: source for kind in (Stream, Tool) for source in kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +50,63 @@ class Asked:
     rate: int | None
     quiet: bool
 
-    def tool(self) -> Tool:
+    def source(self) -> Tool | Stream:
         """Return what makes the traffic; raises UsageError when it can't be made so."""
-        tool = Tool(self.traffic) if self.traffic else Tool.IPERF3
-        if self.rate and not tool.takes_rate:
-            raise click.UsageError(
-                f"--traffic {tool.value} sends as much as goes; --rate is for ping and hping3"
-            )
-        if self.flows > 1 and tool is not Tool.IPERF3:
-            raise click.UsageError(
-                f"--traffic {tool.value} has one connection at a time; --flows is for iperf3"
-            )
-        return tool
+        source = _SOURCES[self.traffic or Stream.ESTABLISHED.value]
+        if self.rate and source in (Tool.IPERF3, Tool.HTTP):
+            raise click.UsageError(f"--traffic {source.value} sends as much as goes, whatever --rate says")
+        if self.flows > 1 and source not in (Tool.IPERF3, Stream.ESTABLISHED):
+            raise click.UsageError(f"--flows is for --traffic generator and iperf3, not for {source.value}")
+        if self.flows > _PARALLEL and source is Tool.IPERF3:
+            raise click.UsageError(f"iperf3 has {_PARALLEL} connections at most")
+        return source
+
+    def order(self) -> Order:
+        """Return what is wanted of it."""
+        return Order(self.duration, self.flows, self.rate)
 
     def words(self) -> str:
         """Return the traffic in words."""
-        flows = f", {self.flows} connections" if self.flows > 1 else ""
-        return f"{self.tool().value}{flows}{f', {self.rate:,} packets/s' if self.rate else ''}"
+        flows = f", {self.flows:,} connections" if self.flows > 1 else ""
+        return f"{self.source().value}{flows}{f', {self.rate:,} packets/s' if self.rate else ''}"
 
 
 def watch(settings: Settings, interface: str, asked: Asked) -> Report:
     """Look at an interface; traffic is only made on lo, where it stays."""
-    if asked.traffic and interface != _LOOPBACK:
+    traffic = _on_loopback(interface, asked) if asked.traffic else None
+    with Reader(interface, settings.pin_dir) as reader:
+        if not asked.quiet:
+            title = f"Measuring {interface} for {short(asked.duration)} s; an interrupt ends it."
+            terminal.say(title, bold=True)
+            _say_what_is_there(reader)
+        return _measured(reader, asked, traffic)
+
+
+def _on_loopback(interface: str, asked: Asked) -> Traffic:
+    source = asked.source()
+    if interface != _LOOPBACK:
         raise click.UsageError(
             "--traffic goes between interfaces made for it: leave --iface out, or name lo, where it stays"
         )
-    route = Route(nullcontext, nullcontext, _LOOPBACK_ADDRESS) if asked.traffic else None
-    with Reader(interface, settings.pin_dir) as reader:
-        if not asked.quiet:
-            terminal.say(
-                f"Measuring {interface} for {short(asked.duration)} s; an interrupt ends it.", bold=True
-            )
-            _say_what_is_there(reader)
-        return _measured(reader, asked, route)
+    if isinstance(source, Stream):
+        raise click.UsageError(f"lo takes no traffic of the {source.value} kind: ping, http or iperf3")
+    return running(source, asked.order(), _ON_LOOPBACK)
 
 
 def try_out(asked: Asked, policy_dir: Path | None, hook: str | None, *, debug: bool) -> Report:
     """Make two hosts and a filter, send traffic through it, and take everything away again."""
-    tool = asked.tool()
-    require(tool)
+    source = asked.source()
+    if isinstance(source, Tool):
+        require(source)
     given = policy_input.files(policy_dir or own_filter.EXAMPLE)
     contents = own_filter.compiled(given.tree, now().date())
+    chosen = None if hook in (None, "tc") else Hook(hook)
     with own_network() as network:
         if not asked.quiet:
-            terminal.say(
-                "Loading a filter on a network of its own; nothing of this host is touched.", bold=True
-            )
-        chosen = None if hook in (None, "tc") else Hook(hook)
-        filtering = own_filter.own_filter(network.pin_dir, contents, chosen, asked.flows, debug=debug)
+            title = "Loading a filter on a network of its own; nothing of this host is touched."
+            terminal.say(title, bold=True)
+        room = asked.flows * _ROOM
+        filtering = own_filter.own_filter(network.pin_dir, contents, chosen, room, debug=debug)
         with filtering as found, Reader(NEAR.device, network.pin_dir) as reader:
             if not asked.quiet:
                 traced = ", which traces each packet" if debug else ""
@@ -99,35 +117,32 @@ def try_out(asked: Asked, policy_dir: Path | None, hook: str | None, *, debug: b
                     ("traffic", f"{asked.words()}, for {short(asked.duration)} s; an interrupt ends it"),
                 ]
                 terminal.pairs(rows)
-            return _measured(reader, asked, Route(network.at_far, nullcontext, NEAR.address))
+            if isinstance(source, Tool):
+                route = Route(network.at_far, nullcontext, NEAR.address)
+                return _measured(reader, asked, running(source, asked.order(), route))
+            return _measured(reader, asked, sending(source, asked.order(), network))
 
 
-def _measured(reader: Reader, asked: Asked, route: Route | None) -> Report:
+def _measured(reader: Reader, asked: Asked, traffic: Traffic | None) -> Report:
     at = now().isoformat(timespec="seconds")
     filtered = bool(reader.programs())
-    with _traffic(asked, route) as remarks:
-        if route:
+    with traffic or nullcontext(_nothing) as end:
+        if traffic:
             await_packets(reader)
         if not asked.quiet:
             terminal.say()
         with bench_screen.shown(asked.duration, filtered=filtered, quiet=asked.quiet) as tell:
             measurement = measure(reader, asked.duration, asked.interval, tell)
-        said = () if measurement.interrupted else remarks()
+        said = () if measurement.interrupted else end()
     return Report(
         version=program_version(), at=at, machine=this_machine(), interface=reader.interface,
-        shared=reader.others() if filtered else (), traffic=asked.words() if route else "",
+        shared=reader.others() if filtered else (), traffic=asked.words() if traffic else "",
         measurement=measurement, remarks=said,
     )  # fmt: skip
 
 
-@contextmanager
-def _traffic(asked: Asked, route: Route | None) -> Iterator[Callable[[], tuple[str, ...]]]:
-    if route is None:
-        yield lambda: ()
-        return
-    order = Order(asked.duration, asked.flows, asked.rate)
-    with running(asked.tool(), order, route) as end:
-        yield end
+def _nothing() -> tuple[str, ...]:
+    return ()
 
 
 def _say_what_is_there(reader: Reader) -> None:

@@ -131,7 +131,9 @@ def test_a_page_is_whole_in_itself(stranger: Session) -> None:
             "--debug-program is about a filter made for the measurement",
         ),
         (["--traffic", "http", "--rate", "9"], 64, "--traffic http sends as much as goes"),
-        (["--traffic", "ping", "--flows", "9"], 64, "--traffic ping has one connection at a time"),
+        (["--traffic", "ping", "--flows", "9"], 64, "--flows is for --traffic generator and iperf3"),
+        (["--traffic", "iperf3", "--flows", "129"], 64, "iperf3 has 128 connections at most"),
+        (["--iface", "lo", "--traffic", "denied"], 64, "lo takes no traffic of the denied kind"),
         (["--policy", "/proc/nowhere"], 64, "/proc/nowhere"),
     ],
 )
@@ -180,19 +182,12 @@ def test_an_interrupt_ends_it_with_what_there_is(stranger: Session) -> None:
 
 @pytest.mark.kernel
 def test_two_at_once_one_of_which_is_killed(stranger: Session) -> None:
-    words = [
-        str(PROGRAM),
-        "bench",
-        "--config",
-        str(stranger.settings),
-        "--traffic",
-        "ping",
-        "--interval",
-        "0.2",
-    ]
-    with subprocess.Popen([*words, "--duration", "60"], stdout=subprocess.PIPE, text=True) as killed:
-        slow = ["--rate", "500", "--duration", "0.6", "--policy", str(stranger.policies), "--format", "json"]
-        done = subprocess.run([*words, *slow], capture_output=True, text=True, check=True)
+    words = [str(PROGRAM), "bench", "--config", str(stranger.settings), "--interval", "0.2"]
+    pinging = [*words, "--traffic", "ping", "--rate", "100", "--duration", "60"]
+    slow = [*words, "--rate", "2000", "--flows", "5", "--duration", "0.6", "--format", "json"]
+    with subprocess.Popen(pinging, stdout=subprocess.PIPE, text=True) as killed:
+        own = ["--policy", str(stranger.policies), "--html", str(stranger.folder / "bench.html")]
+        done = subprocess.run([*slow, *own], capture_output=True, text=True, check=True)
         await_a_row(killed)
         (child,) = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
         killed.kill()
@@ -203,12 +198,14 @@ def test_two_at_once_one_of_which_is_killed(stranger: Session) -> None:
 
     found = json.loads(done.stdout)
     jsonschema.validate(found, SCHEMA)
-    assert found["traffic"] == "ping, 500 packets/s"
-    assert "ping: " in found["remarks"][0]
+    assert found["traffic"] == "generator, 5 connections, 2,000 packets/s"
+    assert "packets sent" in found["remarks"][0]
+    assert found["sessions"]["after"] == 5
     mine = found["summary"]["filter"]
-    assert 100 < mine["packets_per_s"] < 1500, "both ways, fewer on a busy machine"
-    assert mine["hit_rate"] > 0.9
+    assert 100 < mine["packets_per_s"] < 3000, "fewer on a busy machine"
+    assert mine["hit_rate"] > 0.99
     assert mine["ns_per_packet_in"] > 10
+    assert whole_page(stranger.folder / "bench.html").seen.count("svg") == 6
 
 
 @pytest.mark.kernel
