@@ -36,6 +36,31 @@ class Outcome(NamedTuple):
         return cls(ruleset.default_verdict(), decider.log)
 
 
+class Runs:
+    """Sets of neighbours, one behind the other: each is made when it is asked for.
+
+    A large policy has as many of these sets as each of them is wide.
+    """
+
+    def __init__(self, starts: list[int]) -> None:
+        """Take where each set starts, and where the last one ends."""
+        self.starts = starts
+
+    def __iter__(self) -> Iterator[Bits]:
+        return (self[number] for number in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, number: int) -> Bits:
+        start, end = self.starts[number], self.starts[number + 1]
+        return ((1 << (end - start)) - 1) << start
+
+    def members(self, number: int) -> range:
+        """Return the members of one of the sets."""
+        return range(self.starts[number], self.starts[number + 1])
+
+
 class Book:
     """A ruleset's rules in the order of evaluation, cut into boxes.
 
@@ -60,12 +85,13 @@ class Book:
         space = Space([*(region for found in matched for region in found), *others])
         boxes: list[Box] = []
         self.owner: list[int] = []
-        self.boxes: list[Bits] = []
+        starts = [0]
         for number, found in enumerate(matched):
             mine = [box for region in found for box in space.boxes(region)]
-            self.boxes.append(((1 << len(mine)) - 1) << len(boxes))
             boxes += mine
+            starts.append(len(boxes))
             self.owner += [number] * len(mine)
+        self.boxes = Runs(starts)
         self.stack = Stack(space, boxes)
         self._of_outcome = self._by(self.outcomes)
         self._of_last_day = self._by([ordered.rule.expires for ordered in self.rules])
@@ -78,12 +104,11 @@ class Book:
 
     def boxes_of(self, number: int) -> Iterator[Box]:
         """Yield the boxes of a rule."""
-        return (self.stack.boxes[at] for at in ones(self.boxes[number]))
+        return (self.stack.boxes[at] for at in self.boxes.members(number))
 
     def before(self, number: int) -> Bits:
         """Return the boxes of all rules in front of this one."""
-        boxes = self.boxes[number]
-        return (boxes & -boxes) - 1 if boxes else 0
+        return (1 << self.boxes.starts[number]) - 1
 
     def with_outcome(self, outcome: Outcome) -> Bits:
         """Return the boxes of all rules with this outcome."""
@@ -130,6 +155,6 @@ class Book:
     def _by(self, keys: Iterable[Key]) -> dict[Key, Bits]:
         """Return the boxes of the rules with each key; keys are those of the rules in order."""
         found: defaultdict[Key, list[int]] = defaultdict(list)
-        for key, boxes in zip(keys, self.boxes, strict=True):
-            found[key] += ones(boxes)
+        for number, key in enumerate(keys):
+            found[key] += self.boxes.members(number)
         return {key: bits_of(numbers, len(self.owner)) for key, numbers in found.items()}

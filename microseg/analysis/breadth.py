@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from microseg.analysis.taste import OpenSide
 from microseg.policy import ranges
@@ -32,29 +32,34 @@ def find(rules: Iterable[OrderedRule], too_open: Collection[OpenSide]) -> list[B
     """Return the rules that allow with all of these sides open; none for no sides."""
     found: list[Broad] = []
     for ordered in rules:
-        if ordered.rule.action is Action.ALLOW:
-            sides = _sides(ordered.rule)
-            if too_open and set(too_open) <= set(sides):
-                found.append(Broad(ordered, sides))
+        rule = ordered.rule
+        if rule.action is not Action.ALLOW or not too_open:
+            continue
+        if all(_is_open(rule, side) for side in too_open) and _has_ports(rule.service.services):
+            sides = tuple(side for side in OpenSide if _is_open(rule, side))
+            found.append(Broad(ordered, sides))
     return found
 
 
-def _sides(rule: Rule) -> tuple[OpenSide, ...]:
-    """Return the open sides of a rule; none for ICMP alone, which everybody may be allowed to send."""
-    targets = rule.service.services.targets()
-    if not any(_ports(targets, protocol) for protocol in _PORTED):
-        return ()
-    found = []
-    if _is_open(rule.src.addresses):
-        found.append(OpenSide.SOURCE)
-    if _is_open(rule.dst.addresses):
-        found.append(OpenSide.DESTINATION)
-    if _is_open_service(rule.service.services):
-        found.append(OpenSide.SERVICE)
-    return tuple(found)
+def _is_open(rule: Rule, side: OpenSide) -> bool:
+    match side:
+        case OpenSide.SOURCE:
+            return _is_wide(rule.src.addresses)
+        case OpenSide.DESTINATION:
+            return _is_wide(rule.dst.addresses)
+        case OpenSide.SERVICE:
+            return _is_open_service(rule.service.services)
+        case _ as never:
+            assert_never(never)
 
 
-def _is_open(addresses: AddressSet) -> bool:
+def _has_ports(service: ServiceSet) -> bool:
+    """Say whether it is more than ICMP, which everybody may be allowed to send."""
+    targets = service.targets()
+    return any(_ports(targets, protocol) for protocol in _PORTED)
+
+
+def _is_wide(addresses: AddressSet) -> bool:
     return any(ranges.size(addresses.family(family)) * 2 >= 1 << family.bits for family in Family)
 
 
