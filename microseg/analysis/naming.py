@@ -7,10 +7,12 @@ almost everything is told by what is missing (`any except tcp/22`).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from microseg.analysis import service_text
 from microseg.analysis.rectangles import real
+from microseg.analysis.shelf import Families, Shelf, only
 from microseg.policy import ranges
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet, Family
 from microseg.policy.rules import ANY_NAMED_SERVICE, NamedSet
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from microseg.policy.ranges import Range, Ranges
     from microseg.policy.rules import NamedService
     from microseg.policy.services import ServiceSet
-
-Families: TypeAlias = tuple[Family, ...]
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _BUILT_IN = (NamedSet("any", ANY_ADDRESS), NamedSet("any4", ANY_IPV4), NamedSet("any6", ANY_IPV6))
@@ -60,9 +60,12 @@ class AddressNames:
             for family in Family:
                 self._exact.setdefault((family, addresses.family(family)), []).append(name)
         # An expression of one range is no better than that range.
-        self._useful = [
-            name for name, addresses in self._known.items() if _NAME.fullmatch(name) or _count(addresses) > 1
-        ]
+        useful = (
+            (name, addresses)
+            for name, addresses in self._known.items()
+            if _NAME.fullmatch(name) or _count(addresses) > 1
+        )
+        self._shelf = Shelf(dict(useful))
         self._words: dict[tuple[AddressSet, Families], Words] = {}
 
     def pair(self, src: AddressSet, dst: AddressSet) -> tuple[str, str]:
@@ -71,7 +74,7 @@ class AddressNames:
         mine, theirs = self._in_words(src, families), self._in_words(dst, families)
         if not (mine.beyond and theirs.beyond):
             return mine.text, theirs.text
-        names = self.name(_only(src, families)), self.name(_only(dst, families))
+        names = self.name(only(src, families)), self.name(only(dst, families))
         if any(names):
             return names[0] or mine.text, names[1] or theirs.text
         return f"{_operand(mine.text)} & {_WHOLE[families[0]]}", theirs.text
@@ -92,46 +95,42 @@ class AddressNames:
         if name:
             cost = 1 if _NAME.fullmatch(name) else _LITERAL
             return Words(cost, name, self._reaches_beyond([name], families))
-        wanted = _only(addresses, families)
+        wanted = only(addresses, families)
         key = wanted, families
         if key not in self._words:
             spelled_out = _written(_texts(wanted), [])
-            united = self._united(wanted, families)
-            self._words[key] = min(spelled_out, united, *self._diminished(wanted, families))
+            best = min(spelled_out, self._united(wanted, families, spelled_out.cost) or spelled_out)
+            self._words[key] = min(best, *self._diminished(wanted, families, best.cost))
         return self._words[key]
 
-    def _united(self, wanted: AddressSet, families: Families) -> Words:
-        """Return a set as a union of named ones, and of what they leave."""
-        inside = [
-            (name, part)
-            for name in self._useful
-            if (part := _only(self._known[name], families)) and _is_within(part, wanted)
-        ]
+    def _united(self, wanted: AddressSet, families: Families, most: int) -> Words | None:
+        """Return a set as a union of named ones, and of what they leave; None if it takes more than most."""
         rest, names = wanted, []
-        for name, part in sorted(inside, key=lambda each: -each[1].size()):
+        candidates = self._shelf.inside(wanted, families)
+        for name, part in candidates:
             left = rest - part
             gain = _count(rest) - _count(left)
             if left != rest and gain >= (0 if _NAME.fullmatch(name) else 2):
                 rest = left
+                candidates.went(part)
                 names.append(name)
+                if len(names) > most:
+                    return None
         return _written(_texts(rest), names)._replace(beyond=self._reaches_beyond(names, families))
 
-    def _diminished(self, wanted: AddressSet, families: Families) -> list[Words]:
-        """Return a set as a named one around it without what is too much, in some ways."""
-        around = sorted(
-            (part.size(), name)
-            for name in self._useful
-            if _NAME.fullmatch(name) and _is_within(wanted, part := _only(self._known[name], families))
-        )
+    def _diminished(self, wanted: AddressSet, families: Families, most: int) -> list[Words]:
+        """Return a set as named ones around it without what is too much, in no more than most."""
+        around = (each for each in self._shelf.around(wanted, families) if _NAME.fullmatch(each[0]))
         found: list[Words] = []
-        for _, name in around[:_AROUND]:
-            cost, text, _ = self._united(_only(self._known[name], families) - wanted, families)
-            words = f"{name} - {_operand(text)}"
-            found.append(Words(cost + 1, words, self._reaches_beyond([name], families)))
+        for name, part in islice(around, _AROUND):
+            too_much = self._united(part - wanted, families, most)
+            if too_much:
+                words = f"{name} - {_operand(too_much.text)}"
+                found.append(Words(too_much.cost + 1, words, self._reaches_beyond([name], families)))
         return found
 
     def _reaches_beyond(self, names: Iterable[str], families: Families) -> bool:
-        return any(_only(self._known[name], families) != self._known[name] for name in names)
+        return any(only(self._known[name], families) != self._known[name] for name in names)
 
 
 def _operand(text: str) -> str:
@@ -160,24 +159,6 @@ def _written(texts: Sequence[str], names: Sequence[str]) -> Words:
     return Words(len(names) + _LITERAL * len(texts), " | ".join([*names, *texts]))
 
 
-def _is_within(inner: AddressSet, outer: AddressSet) -> bool:
-    """Say whether a set lies within another; most don't with their first range already."""
-    return all(
-        not inner.family(family)
-        or (
-            ranges.overlap(inner.family(family)[:1], outer.family(family))
-            and ranges.covers(outer.family(family), inner.family(family))
-        )
-        for family in Family
-    )
-
-
-def _only(addresses: AddressSet, families: Families) -> AddressSet:
-    return AddressSet(
-        addresses.v4 if Family.IPV4 in families else (), addresses.v6 if Family.IPV6 in families else ()
-    )
-
-
 def _count(addresses: AddressSet) -> int:
     return len(addresses.v4) + len(addresses.v6)
 
@@ -188,7 +169,7 @@ def _texts(addresses: AddressSet) -> list[str]:
 
 def _text(family: Family, low_high: Range) -> str:
     """Return an address, a CIDR or a range."""
-    blocks = list(ranges.prefixes((low_high,), family.bits))
+    blocks = list(islice(ranges.prefixes((low_high,), family.bits), 2))
     if len(blocks) > 1:
         return f"{family.address(low_high[0])} - {family.address(low_high[1])}"
     if low_high[0] == low_high[1]:

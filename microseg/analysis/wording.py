@@ -29,6 +29,9 @@ CUT_LIMIT = 64
 _PARTNERS = 64
 """With how many products one of the other family is tried to be told together."""
 
+_PARTNERS_OF_MANY = 4
+"""The same behind TOTAL_LIMIT products, of which a reader looks at the first only."""
+
 _FEW = 64
 """More exceptions than this aren't looked into: they stand there as the rules have them."""
 
@@ -197,7 +200,8 @@ class Wording:
             regions = [self._stack.space.region(box) for box, _ in mine]
             region = Region(regions[0].src, regions[0].dst, union(each.service for each in regions))
             partners = of_one_family.setdefault(region.service, [])
-            for partner in partners[-_PARTNERS:]:
+            tried = _PARTNERS if len(found) <= TOTAL_LIMIT else _PARTNERS_OF_MANY
+            for partner in partners[-tried:]:
                 both = self._of_both_families(found[partner][0], region)
                 if both:
                     partners.remove(partner)

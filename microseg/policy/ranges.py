@@ -7,6 +7,7 @@ exactly when their tuples are.
 from __future__ import annotations
 
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ Ranges: TypeAlias = tuple[Range, ...]
 """Canonical: sorted, disjoint, not adjacent."""
 
 EMPTY: Ranges = ()
+
+_low = itemgetter(0)
 
 
 def normalize(ranges: Iterable[Range]) -> Ranges:
@@ -91,7 +94,8 @@ def overlap(left: Ranges, right: Ranges) -> bool:
 
 def contains(ranges: Ranges, number: int) -> bool:
     """Say whether the number is in the set."""
-    return any(low <= number <= high for low, high in ranges)
+    at = bisect_right(ranges, number, key=_low)
+    return at > 0 and number <= ranges[at - 1][1]
 
 
 def covers(outer: Ranges, inner: Ranges) -> bool:
