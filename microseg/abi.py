@@ -14,12 +14,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from microseg.compiler.image import Prefix, ServiceElement
+from microseg.memo import Translation
 from microseg.policy.rules import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from microseg.compiler.image import Image, PolicyEntry
+    from microseg.compiler.image import Image, PolicyEntry, PolicyKey
     from microseg.policy.addresses import IPAddress
 
 IMAGE_FORMAT = 1
@@ -101,6 +102,8 @@ ROOT_SIZE = _ROOT.size
 
 Entries = dict[bytes, bytes]
 """The entries of one map."""
+
+_Pair = tuple[bytes, bytes]
 
 DIGEST_SIZE = 32
 NO_DIGEST = bytes(DIGEST_SIZE)
@@ -186,36 +189,58 @@ class SlotContents:
         return sum(len(entries) for entries in self.maps.values())
 
 
+class Encoder:
+    """Encodes one image after the other; an entry that is the same object as before is known."""
+
+    def __init__(self) -> None:
+        self._ipv4: Translation[Prefix, tuple[int, ...], _Pair] = Translation()
+        self._ipv6: Translation[Prefix, tuple[int, ...], _Pair] = Translation()
+        self._by_destination: Translation[Prefix, tuple[ServiceElement, ...], _Pair] = Translation()
+        self._by_source: Translation[Prefix, tuple[ServiceElement, ...], _Pair] = Translation()
+        self._rules: Translation[PolicyKey, PolicyEntry, _Pair] = Translation()
+
+    def encode(self, image: Image) -> SlotContents:
+        """Return the bytes of an image, entries in ascending order of their keys."""
+        maps = {
+            PolicyMap.IPCACHE4: _sorted(self._ipv4.of(image.ipv4, _ipcache4).values()),
+            PolicyMap.IPCACHE6: _sorted(self._ipv6.of(image.ipv6, _ipcache6).values()),
+            PolicyMap.SERVICE: _sorted(
+                [
+                    *self._by_destination.of(image.destination_services, _by_destination).values(),
+                    *self._by_source.of(image.source_services, _by_source).values(),
+                ]
+            ),
+            PolicyMap.POLICY: _sorted(self._rules.of(image.rules, _rule).values()),
+        }
+        default_flags = EntryFlag.LOG if image.default_log else NO_ENTRY_FLAGS
+        slot_flags = SlotFlag.HAS_SOURCE_PORTS if image.source_services else NO_SLOT_FLAGS
+        config = SlotConfig(0, image.default_verdict, default_flags, slot_flags)
+        return SlotContents(maps, with_digest(config, maps))
+
+
 def encode(image: Image) -> SlotContents:
     """Return the bytes of an image, entries in ascending order of their keys."""
-    maps = {
-        PolicyMap.IPCACHE4: _sorted(
-            {
-                _IPCACHE4_KEY.pack(p.bits, p.number.to_bytes(4, "big")): _set_list(ids)
-                for p, ids in image.ipv4.items()
-            }
-        ),
-        PolicyMap.IPCACHE6: _sorted(
-            {
-                _IPCACHE6_KEY.pack(p.bits, p.number.to_bytes(16, "big")): _set_list(ids)
-                for p, ids in image.ipv6.items()
-            }
-        ),
-        PolicyMap.SERVICE: _sorted(
-            {
-                service_key(Axis.DESTINATION, p): _service_list(e)
-                for p, e in image.destination_services.items()
-            }
-            | {service_key(Axis.SOURCE, p): _service_list(e) for p, e in image.source_services.items()}
-        ),
-        PolicyMap.POLICY: _sorted(
-            {_POLICY_KEY.pack(*key): _policy_value(entry) for key, entry in image.rules.items()}
-        ),
-    }
-    default_flags = EntryFlag.LOG if image.default_log else NO_ENTRY_FLAGS
-    slot_flags = SlotFlag.HAS_SOURCE_PORTS if image.source_services else NO_SLOT_FLAGS
-    config = SlotConfig(0, image.default_verdict, default_flags, slot_flags)
-    return SlotContents(maps, with_digest(config, maps))
+    return Encoder().encode(image)
+
+
+def _ipcache4(prefix: Prefix, ids: tuple[int, ...]) -> _Pair:
+    return _IPCACHE4_KEY.pack(prefix.bits, prefix.number.to_bytes(4, "big")), _set_list(ids)
+
+
+def _ipcache6(prefix: Prefix, ids: tuple[int, ...]) -> _Pair:
+    return _IPCACHE6_KEY.pack(prefix.bits, prefix.number.to_bytes(16, "big")), _set_list(ids)
+
+
+def _by_destination(prefix: Prefix, elements: tuple[ServiceElement, ...]) -> _Pair:
+    return service_key(Axis.DESTINATION, prefix), _service_list(elements)
+
+
+def _by_source(prefix: Prefix, elements: tuple[ServiceElement, ...]) -> _Pair:
+    return service_key(Axis.SOURCE, prefix), _service_list(elements)
+
+
+def _rule(key: PolicyKey, entry: PolicyEntry) -> _Pair:
+    return _POLICY_KEY.pack(*key), _policy_value(entry)
 
 
 def with_digest(config: SlotConfig, maps: Mapping[PolicyMap, Entries]) -> SlotConfig:
@@ -292,8 +317,8 @@ def decode_service_list(value: bytes) -> tuple[ServiceElement, ...]:
     return tuple(ServiceElement(*each) for each in _SERVICE_ELEMENT.iter_unpack(value[_COUNT.size : end]))
 
 
-def _sorted(entries: Entries) -> Entries:
-    return dict(sorted(entries.items()))
+def _sorted(entries: Iterable[_Pair]) -> Entries:
+    return dict(sorted(entries))
 
 
 def _set_list(ids: tuple[int, ...]) -> bytes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from microseg.analysis import conflicts, lint, proofs, protection, taste
+from microseg.analysis import conflicts, lint, proofs, protection, taste, unchanged
 from microseg.analysis.book import Book
+from microseg.analysis.memory import Memory
 from microseg.compiler.pipeline import Compilation, compile_tree
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
@@ -45,6 +46,7 @@ def examine(
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
     review: taste.Options | None = None,
+    memory: Memory | None = None,
 ) -> Examination:
     """Compile a policy directory, look for conflicts of equal priorities and prove its tests.
 
@@ -56,15 +58,30 @@ def examine(
         audit: only report what would be denied.
         capacities: entries each kernel map can hold.
         review: also remark on what a careful reviewer would, and how.
+        memory: of earlier examinations; it makes no difference to the result.
 
     """
     notice = review.notice if review else NOTICE
-    compilation = compile_tree(tree, today, audit=audit, capacities=capacities, notice=notice)
+    memory = memory or Memory()
+    compilation = compile_tree(
+        tree, today, audit=audit, capacities=capacities, notice=notice, memory=memory.compiling
+    )
     ruleset = compilation.intended
     if has_errors(compilation.diagnostics):
         return Examination(compilation, ())
     if not (review or ruleset.tests or conflicts.are_possible(ruleset)):
         return Examination(compilation, ())
+    if not review and memory.sound and unchanged.is_still_sound(memory.sound, ruleset, memory.bounds):
+        found = Examination(_with(compilation, [], []), ())
+    else:
+        found = _looked_at(compilation, review)
+    memory.sound = None if found.compilation.image is None or found.failures else ruleset
+    return found
+
+
+def _looked_at(compilation: Compilation, review: taste.Options | None) -> Examination:
+    """Look at all rules."""
+    ruleset = compilation.intended
     spoken_of = [*proofs.spoken_of(ruleset), *(protection.spoken_of(ruleset) if review else ())]
     book = Book(ruleset, spoken_of)
     disagreements = [conflicts.diagnostic(each) for each in conflicts.conflicts(book)]

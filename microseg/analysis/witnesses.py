@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from microseg.analysis import familiar, regions
+from microseg.analysis import decisions, familiar, regions
+from microseg.analysis.memory import Memory
 from microseg.policy import ranges
 from microseg.policy.addresses import ANY_ADDRESS, Family
-from microseg.policy.evaluate import evaluate_ordered
 from microseg.policy.frames import EXTENSIONS
 from microseg.policy.packet import Packet
 from microseg.policy.services import ANY_SERVICE, HIGHEST_PORT, Protocol
@@ -42,20 +42,20 @@ class Witness:
     decision: Decision
 
 
-def witnesses(ruleset: Ruleset, first: Iterable[Packet] = ()) -> list[Witness]:
+def witnesses(ruleset: Ruleset, first: Iterable[Packet] = (), memory: Memory | None = None) -> list[Witness]:
     """Return packets with what the evaluator decides about them, each packet once.
 
     Args:
         ruleset: what is to be judged by.
         first: packets that must be among them.
+        memory: of earlier decisions; it makes no difference to the result.
 
     """
-    ordered = ruleset.ordered()
-    number = max(_FEWEST, min(MOST, _EVALUATIONS // max(1, len(ordered))))
-    return [
-        Witness(packet, evaluate_ordered(ruleset, ordered, packet))
-        for packet in _first(number, chain(first, _of_tests(ruleset), _of_rules(ruleset, number)))
-    ]
+    count = sum(len(policy.rules) for policy in ruleset.policies)
+    number = max(_FEWEST, min(MOST, _EVALUATIONS // max(1, count)))
+    packets = _first(number, chain(first, _of_tests(ruleset), _of_rules(ruleset, number)))
+    found = decisions.of_packets(ruleset, packets, memory or Memory())
+    return [Witness(packet, found[packet]) for packet in packets]
 
 
 def _first(number: int, packets: Iterable[Packet]) -> list[Packet]:

@@ -5,22 +5,24 @@ What takes a look at the other rules is found in microseg/analysis, limits in li
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.diagnostics import Code, Diagnostic
 from microseg.lang import ast
 from microseg.lang.ast import Operator
+from microseg.memo import Memo
 from microseg.policy.addresses import Family
 from microseg.policy.rules import NOTICE
 from microseg.policy.services import Protocol, ServiceSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from datetime import date, timedelta
 
     from microseg.compiler.names import Names
     from microseg.compiler.resolve import Resolution
-    from microseg.policy.rules import NamedSet, Rule, Ruleset
+    from microseg.policy.rules import NamedSet, Policy, Rule, Ruleset
 
 _ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(Protocol.ICMPV6)}
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
@@ -33,6 +35,7 @@ def check(
     notice: timedelta = NOTICE,
     *,
     whole: bool,
+    known: Memo[list[Diagnostic]] | None = None,
 ) -> list[Diagnostic]:
     """Return the warnings and notes about a policy directory.
 
@@ -42,20 +45,32 @@ def check(
         today: decides which rules have expired.
         notice: how long before its last day a rule is announced to expire.
         whole: nothing was left out because of an error, so what seems to be missing really is.
+        known: what was said before of a file or a policy by itself.
 
     """
-    found = [*_mixed_operators(files), *_empty_groups(resolution)]
+    known = known or Memo()
+    found = list(_empty_groups(resolution))
+    for file in files:
+        found += known.of(partial(_mixed_operators, file), (file,), "operators")
     groups = resolution.scope.groups.nodes
+    empty = tuple(name for name, addresses in resolution.scope.sets.items() if not addresses)
     for policy in resolution.ruleset.policies:
-        for rule in policy.rules:
-            found += _expiry(rule, today, notice)
-            found += _unmatchable(rule, groups)
+        given = (today, notice, empty)
+        found += known.of(partial(_of_policy, policy, *given), (policy,), given)
     found += _nothing_protected(resolution.ruleset, groups)
     if whole:
         found += _unused(resolution.scope.groups, Code.UNUSED_GROUP)
         found += _unused(resolution.scope.services, Code.UNUSED_SERVICE)
-        found += _nothing_inside(files)
+        for file in files:
+            found += known.of(partial(_nothing_inside, file), (file,), "inside")
     return found
+
+
+def _of_policy(policy: Policy, today: date, notice: timedelta, empty: Collection[str]) -> list[Diagnostic]:
+    """Return what there is to say about its rules; groups that are empty are told of at their definition."""
+    return [
+        each for rule in policy.rules for each in (*_expiry(rule, today, notice), *_unmatchable(rule, empty))
+    ]
 
 
 def _nothing_protected(ruleset: Ruleset, groups: Iterable[str]) -> Iterator[Diagnostic]:
@@ -69,19 +84,20 @@ def _nothing_protected(ruleset: Ruleset, groups: Iterable[str]) -> Iterator[Diag
             )
 
 
-def _mixed_operators(files: Iterable[ast.File]) -> Iterator[Diagnostic]:
+def _mixed_operators(file: ast.File) -> list[Diagnostic]:
     """Warn of `a | b - c`, which is read from left to right and often meant otherwise."""
-    for file in files:
-        for statement in file.statements:
-            for node in _expressions(statement):
-                for operation in _operations(node):
-                    if {Operator.OR, Operator.MINUS} <= set(operation.operators):
-                        yield Diagnostic.of(
-                            Code.MIXED_OPERATORS,
-                            operation.span,
-                            "`|` and `-` without parentheses are taken from left to right",
-                            help="write parentheses: `(a | b) - c` or `a | (b - c)`",
-                        )
+    return [
+        Diagnostic.of(
+            Code.MIXED_OPERATORS,
+            operation.span,
+            "`|` and `-` without parentheses are taken from left to right",
+            help="write parentheses: `(a | b) - c` or `a | (b - c)`",
+        )
+        for statement in file.statements
+        for node in _expressions(statement)
+        for operation in _operations(node)
+        if {Operator.OR, Operator.MINUS} <= set(operation.operators)
+    ]
 
 
 def _expressions(statement: ast.Statement) -> Iterator[ast.Addresses]:
@@ -190,20 +206,19 @@ def _unused(names: Names[ast.Group] | Names[ast.Service], code: Code) -> Iterato
             )
 
 
-def _nothing_inside(files: Iterable[ast.File]) -> Iterator[Diagnostic]:
-    for file in files:
-        for statement in file.statements:
-            match statement:
-                case ast.Policy(name=name, rules=()):
-                    message = f"policy `{name.text}` has no rules and decides nothing"
-                    yield Diagnostic.of(Code.NO_RULES, name.span, message, help="add a rule, or delete it")
-                case ast.Test(name=name, expectations=()):
-                    message = f"test {name.text} expects nothing and can't fail"
-                    yield Diagnostic.of(
-                        Code.EMPTY_TEST,
-                        name.span,
-                        message,
-                        help="add `expect allow SRC -> DST`, or delete it",
-                    )
-                case _:
-                    pass
+def _nothing_inside(file: ast.File) -> list[Diagnostic]:
+    found: list[Diagnostic] = []
+    for statement in file.statements:
+        match statement:
+            case ast.Policy(name=name, rules=()):
+                message = f"policy `{name.text}` has no rules and decides nothing"
+                found.append(
+                    Diagnostic.of(Code.NO_RULES, name.span, message, help="add a rule, or delete it")
+                )
+            case ast.Test(name=name, expectations=()):
+                message = f"test {name.text} expects nothing and can't fail"
+                advice = "add `expect allow SRC -> DST`, or delete it"
+                found.append(Diagnostic.of(Code.EMPTY_TEST, name.span, message, help=advice))
+            case _:
+                pass
+    return found

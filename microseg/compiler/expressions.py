@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from functools import partial
+from operator import is_
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, assert_never, cast
 
 from microseg.compiler import address_lists, address_values, canonical, service_values
+from microseg.compiler.memory import Memory
 from microseg.compiler.names import GROUPS, SERVICES, Names
+from microseg.compiler.references import references_of
 from microseg.lang import ast
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet
 from microseg.policy.rules import ANY_NAMED_SERVICE, NamedService, NamedSet
 from microseg.policy.services import ANY_SERVICE, ServiceSet, union
+from microseg.source import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from microseg.compiler.references import References
     from microseg.diagnostics import Diagnostic
     from microseg.source import SourceTree
+
+Value = TypeVar("Value")
+
+
+class Statement(NamedTuple):
+    """What a statement stood for, what it names, and what that stood for."""
+
+    references: References
+    values: tuple[object, ...]
+    meaning: object
+
 
 _ANY = {
     ast.AnyAddress.BOTH: ANY_ADDRESS,
@@ -45,18 +64,51 @@ class Scope:
     services: Names[ast.Service] = field(default_factory=lambda: Names(SERVICES))
     sets: dict[str, AddressSet] = field(default_factory=dict)
     service_sets: dict[str, ServiceSet] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     _lists: dict[str, AddressSet | None] = field(default_factory=dict)
 
     def work_out(self) -> None:
-        """Work out every definition."""
+        """Work out every definition; one that stands for the same as before is the same object."""
         for name in self.groups.in_order(self.found):
-            addresses = self.addresses(self.groups.nodes[name].addresses)
+            node = self.groups.nodes[name]
+            addresses = self.recall(node, partial(self.addresses, node.addresses))
             if addresses is not None:
-                self.sets[name] = addresses
+                before = self.memory.sets.get(name)
+                self.sets[name] = before if before is not None and before == addresses else addresses
         for name in self.services.in_order(self.found):
-            services = self.service(self.services.nodes[name].services)
+            service = self.services.nodes[name]
+            services = self.recall(service, partial(self.service, service.services))
             if services is not None:
-                self.service_sets[name] = services
+                known = self.memory.services.get(name)
+                self.service_sets[name] = known if known is not None and known == services else services
+        self.memory.sets, self.memory.services = self.sets, self.service_sets
+
+    def recall(self, node: ast.Statement, make: Callable[[], Value]) -> Value:
+        """Return what a statement stands for: as before if it and all that it names are the same.
+
+        Only of what nothing is said about: what is wrong is found anew, and what depends on it.
+        """
+        known = self.memory.statements.find((node,))
+        references = known.references if known else references_of(node)
+        values = self._values(references)
+        if known and all(map(is_, values, known.values)):
+            self.groups.used.update(references.groups)
+            self.services.used.update(references.services)
+            return cast("Value", known.meaning)
+        before = len(self.found)
+        meaning = make()
+        if len(self.found) == before and meaning is not None and all(value is not None for value in values):
+            self.memory.statements.keep(Statement(references, values, meaning), (node,))
+        return meaning
+
+    def _values(self, references: References) -> tuple[object, ...]:
+        """Return what names stand for, None for those that stand for nothing."""
+        groups, services, lists = references
+        return (
+            *map(self.sets.get, groups),
+            *map(self.service_sets.get, services),
+            *map(self._list, lists),
+        )
 
     def named_set(self, node: ast.Addresses) -> NamedSet | None:
         """Return an expression of a rule; None if something in it is wrong, which found then says."""
@@ -96,8 +148,23 @@ class Scope:
     def _list(self, node: ast.ListFile) -> AddressSet | None:
         path = node.path.unquoted
         if path not in self._lists:
-            self._lists[path] = address_lists.of_list(node, self.tree, self.sources, self.found)
+            self._lists[path] = self._read_list(path, node)
         return self._lists[path]
+
+    def _read_list(self, path: str, node: ast.ListFile) -> AddressSet | None:
+        """Return what a list's file stands for, as before if its content is the same."""
+        try:
+            content = self.tree.read(path)
+        except SourceError:
+            return address_lists.of_list(node, self.tree, self.sources, self.found)
+        known = self.memory.lists.find((), (path, content))
+        if known is not None:
+            return known
+        before = len(self.found)
+        value = address_lists.of_list(node, self.tree, self.sources, self.found)
+        if value is not None and len(self.found) == before:
+            self.memory.lists.keep(value, (), (path, content))
+        return value
 
     def _operation(self, node: ast.Operation) -> AddressSet | None:
         parts = [self.addresses(operand) for operand in node.operands]

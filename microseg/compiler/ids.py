@@ -7,9 +7,21 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from microseg.policy.rules import OrderedRule
+
+
+def first(kind: str, names: Iterable[str]) -> dict[str, int]:
+    """Return the id that each name gets, unless another is in its way."""
+    return {name: _hash(kind, name, 0) for name in names}
+
+
+def settle(kind: str, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return the ids of names that can't have the one they want: it is 0, or another name's."""
+    if len(set(wanted.values()) - {0}) == len(wanted):
+        return {}
+    return {name: number for name, number in assign(kind, wanted).items() if wanted[name] != number}
 
 
 def assign(kind: str, names: Iterable[str]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from microseg.abi import MAX_PROBES, MAX_SERVICES, MAX_SETS, PolicyMap
@@ -60,13 +61,26 @@ class _Places:
     """Where the sets and services of a ruleset are first used."""
 
     def __init__(self, ruleset: Ruleset) -> None:
-        self.sets: dict[str, Span] = {}
-        self.services: dict[str, Span] = {}
-        for policy in ruleset.policies:
+        self._ruleset = ruleset
+
+    @cached_property
+    def sets(self) -> Mapping[str, Span]:
+        """The first use of each set."""
+        found: dict[str, Span] = {}
+        for policy in self._ruleset.policies:
             for rule in policy.rules:
                 for named in (rule.src, rule.dst):
-                    self.sets.setdefault(named.name, rule.span)
-                self.services.setdefault(rule.service.name, rule.span)
+                    found.setdefault(named.name, rule.span)
+        return found
+
+    @cached_property
+    def services(self) -> Mapping[str, Span]:
+        """The first use of each service."""
+        found: dict[str, Span] = {}
+        for policy in self._ruleset.policies:
+            for rule in policy.rules:
+                found.setdefault(rule.service.name, rule.span)
+        return found
 
     def latest(self, places: Mapping[str, Span], names: Iterable[str]) -> Span:
         """Return the last place at which one of the names comes into use."""
@@ -157,12 +171,14 @@ def _long_searches(image: Image, table: Mapping[Prefix, tuple[int, ...]]) -> tup
     """Return the most probes a packet of one family can take and its sets; (0, ()) if clearly few enough."""
     services = max(map(len, image.destination_services.values()), default=0)
     services += max(map(len, image.source_services.values()), default=0)
+    lists = set(table.values())
+    longest = max(map(len, lists), default=0)
+    if longest * longest * (1 + services) <= MAX_PROBES:
+        return 0, ()
     destinations: defaultdict[int, set[int]] = defaultdict(set)
     for key in image.rules:
         if key.service == PAIR_SERVICE_ID:
             destinations[key.src_set].add(key.dst_set)
-    lists = set(table.values())
-    longest = max(map(len, lists), default=0)
     worst: tuple[int, tuple[int, ...]] = (0, ())
     for src in lists:
         if len(src) * longest * (1 + services) <= MAX_PROBES:

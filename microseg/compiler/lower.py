@@ -2,117 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from microseg.compiler import containment, ids, precedence
-from microseg.compiler.image import (
-    DEFAULT_RULE_ID,
-    PAIR_SERVICE_ID,
-    Image,
-    Origin,
-    PolicyEntry,
-    PolicyKey,
-    Prefix,
-)
-from microseg.compiler.precedence import Leg
+from microseg.compiler import containment, drafts, ids, numbering
+from microseg.compiler.drafts import Displaced
+from microseg.compiler.image import DEFAULT_RULE_ID, Image, Origin
+from microseg.compiler.memory import Memory
+from microseg.compiler.numbering import Meeting
 from microseg.policy.addresses import Family
-from microseg.policy.rules import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.policy.rules import NamedSet, OrderedRule, Ruleset
+    from microseg.compiler.containment import ServiceBlocks
+    from microseg.compiler.drafts import Block, Draft
+    from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
+    from microseg.compiler.numbering import Lists
+    from microseg.compiler.precedence import Leg
+    from microseg.policy.addresses import AddressSet
+    from microseg.policy.rules import Ruleset
+    from microseg.policy.services import ServiceSet
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One direction of a rule with what its entry says."""
+class SetTables(NamedTuple):
+    """Which sets contain each block of addresses, and which sets have an address in common."""
 
-    leg: Leg
-    ordered: OrderedRule
-    rule_id: int
+    ipv4: Mapping[Prefix, tuple[int, ...]]
+    ipv6: Mapping[Prefix, tuple[int, ...]]
+    together: Lists
 
 
-def lower(ruleset: Ruleset) -> Image:
+class ServiceTables(NamedTuple):
+    """Which services contain each block of ports, and which have a target in common."""
+
+    by_destination: ServiceBlocks
+    by_source: ServiceBlocks
+    together: Lists
+
+
+def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     """Return the image of a ruleset. Limits are checked apart, in `limits`."""
-    rules = ruleset.ordered()
-    sets = {s.name: s for ordered in rules for s in (ordered.rule.src, ordered.rule.dst)}
-    services = {ordered.rule.service.name: ordered.rule.service for ordered in rules}
-    set_ids = ids.assign("set", sets)
-    service_ids = ids.assign("service", services)
-    rule_ids = ids.assign("rule", ids.rule_names(rules))
-    lines = _lines(rules, set_ids, service_ids, rule_ids)
-
-    ipv4 = _set_lists(sets, set_ids, Family.IPV4)
-    ipv6 = _set_lists(sets, set_ids, Family.IPV6)
-    by_destination, by_source = containment.of_services(
-        (service_ids[name], service.services) for name, service in services.items()
+    memory = memory or Memory()
+    policies = ruleset.in_order()
+    written = [memory.drafts.of(partial(drafts.draft, policy), (policy,)) for policy in policies]
+    sets: dict[str, AddressSet] = _joined([each.sets for each in written])
+    services: dict[str, ServiceSet] = _joined([each.services for each in written])
+    set_ids = _joined([each.set_ids for each in written])
+    service_ids = _joined([each.service_ids for each in written])
+    displaced = Displaced(
+        *(
+            tuple(ids.settle(kind, wanted).items())
+            for kind, wanted in (
+                ("set", set_ids),
+                ("service", service_ids),
+                ("rule", _joined([each.rule_ids for each in written])),
+            )
+        )
     )
-    overlapping_services = containment.of_ranges(
-        ((service_ids[name], service.services.targets()) for name, service in services.items()),
-        containment.TARGET_BITS,
+    set_ids.update(displaced.sets)
+    service_ids.update(displaced.services)
+    blocks = _blocks(written, displaced, memory)
+    of_sets = memory.set_tables.of(partial(_set_tables, sets, set_ids), (sets, set_ids))
+    of_services = memory.service_tables.of(
+        partial(_service_tables, services, service_ids), (services, service_ids)
     )
-    numbers = precedence.of_legs(
-        [line.leg for line in lines],
-        [*ipv4.values(), *ipv6.values()],
-        overlapping_services.values(),
-    )
+    meeting = Meeting(of_sets.together, of_services.together)
     return Image(
-        ipv4=ipv4,
-        ipv6=ipv6,
-        destination_services=by_destination,
-        source_services=by_source,
-        rules=_entries(lines, numbers),
+        ipv4=of_sets.ipv4,
+        ipv6=of_sets.ipv6,
+        destination_services=of_services.by_destination,
+        source_services=of_services.by_source,
+        rules=_entries(blocks, numbering.number(blocks, meeting, memory.numbers), memory),
         default_verdict=ruleset.default_verdict(),
         default_log=ruleset.default.log,
-        origins=_origins(ruleset, lines),
+        origins={DEFAULT_RULE_ID: _origin(ruleset)} | _joined([each.origins for each in blocks]),
         set_names={set_id: name for name, set_id in set_ids.items()},
         service_names={service_id: name for name, service_id in service_ids.items()},
     )
 
 
-def _lines(
-    rules: Sequence[OrderedRule],
-    set_ids: Mapping[str, int],
-    service_ids: Mapping[str, int],
-    rule_ids: Mapping[str, int],
-) -> list[_Line]:
-    """Return the directions of all rules, in order, without those an earlier one repeats exactly."""
-    lines: dict[Leg, _Line] = {}
-    for ordered, name in zip(rules, ids.rule_names(rules), strict=True):
-        service_id = service_ids[ordered.rule.service.name]
-        for src, dst in ordered.rule.directions():
-            leg = Leg(set_ids[src.name], set_ids[dst.name], service_id)
-            lines.setdefault(leg, _Line(leg, ordered, rule_ids[name]))
-    return list(lines.values())
+def _joined(parts: Sequence[Mapping[_Key, _Value]]) -> dict[_Key, _Value]:
+    found: dict[_Key, _Value] = {}
+    for part in parts:
+        found.update(part)
+    return found
 
 
-def _set_lists(
-    sets: Mapping[str, NamedSet], set_ids: Mapping[str, int], family: Family
-) -> dict[Prefix, tuple[int, ...]]:
-    members = ((set_ids[name], named.addresses.family(family)) for name, named in sets.items())
-    return containment.of_ranges(members, family.bits)
+def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> list[Block]:
+    """Return the policies by ids, without lines that earlier ones repeat exactly."""
+    blocks: list[Block] = []
+    seen: set[Leg] = set()
+    for each in written:
+        block = memory.blocks.of(partial(drafts.block, each, displaced), (each,), displaced)
+        if not seen.isdisjoint(block.legs):
+            repeated = frozenset(seen.intersection(block.legs))
+            block = memory.blocks.of(partial(drafts.without, block, repeated), (block,), repeated)
+        seen.update(block.legs)
+        blocks.append(block)
+    return blocks
 
 
-def _entries(lines: Sequence[_Line], numbers: Sequence[int]) -> dict[PolicyKey, PolicyEntry]:
-    """Return the entry of each line, and one for each pair of sets with the lowest precedence it has."""
-    entries: dict[PolicyKey, PolicyEntry] = {}
-    for line, number in zip(lines, numbers, strict=True):
-        leg = line.leg
-        entry = PolicyEntry(number, line.ordered.verdict, line.ordered.rule.log, line.rule_id)
-        entries[PolicyKey(leg.src_set, leg.dst_set, leg.service)] = entry
-        pair = PolicyKey(leg.src_set, leg.dst_set, PAIR_SERVICE_ID)
-        if pair not in entries or number < entries[pair].precedence:
-            entries[pair] = PolicyEntry(number, Verdict.DENY, log=False, rule_id=DEFAULT_RULE_ID)
-    return entries
+def _set_tables(sets: Mapping[str, AddressSet], set_ids: Mapping[str, int]) -> SetTables:
+    ipv4, ipv6 = (
+        containment.of_ranges(
+            ((set_ids[name], addresses.family(family)) for name, addresses in sets.items()), family.bits
+        )
+        for family in (Family.IPV4, Family.IPV6)
+    )
+    return SetTables(ipv4, ipv6, frozenset((*ipv4.values(), *ipv6.values())))
 
 
-def _origins(ruleset: Ruleset, lines: Sequence[_Line]) -> dict[int, Origin]:
+def _service_tables(services: Mapping[str, ServiceSet], service_ids: Mapping[str, int]) -> ServiceTables:
+    by_destination, by_source = containment.of_services(
+        (service_ids[name], service) for name, service in services.items()
+    )
+    targets = ((service_ids[name], service.targets()) for name, service in services.items())
+    together = containment.of_ranges(targets, containment.TARGET_BITS)
+    return ServiceTables(by_destination, by_source, frozenset(together.values()))
+
+
+def _entries(
+    blocks: Sequence[Block], numbers: Sequence[tuple[int, ...]], memory: Memory
+) -> dict[PolicyKey, PolicyEntry]:
+    """Return the entries of all lines; of a pair of sets that several policies name, the lowest."""
+    rules: dict[PolicyKey, PolicyEntry] = {}
+    pairs: dict[PolicyKey, PolicyEntry] = {}
+    for block, of_block in zip(blocks, numbers, strict=True):
+        found = memory.entries.of(partial(drafts.entries, block, of_block), (block, of_block))
+        rules.update(found.rules)
+        lower = {
+            pair: pairs[pair]
+            for pair in pairs.keys() & found.pairs.keys()
+            if pairs[pair].precedence <= found.pairs[pair].precedence
+        }
+        pairs.update(found.pairs)
+        pairs.update(lower)
+    return rules | pairs
+
+
+def _origin(ruleset: Ruleset) -> Origin:
     default = ruleset.default
     text = f"default {default.action.value}" if default.span else "default deny (nothing else is written)"
-    origins = {DEFAULT_RULE_ID: Origin("", text, default.span)}
-    for line in lines:
-        rule = line.ordered.rule
-        origins[line.rule_id] = Origin(line.ordered.policy.name, rule.canonical(), rule.span)
-    return origins
+    return Origin("", text, default.span)

@@ -8,11 +8,13 @@ problems of all files are reported in one run. Only a policy without errors gets
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.compiler import checks, limits
 from microseg.compiler.lower import lower
+from microseg.compiler.memory import Memory
 from microseg.compiler.resolve import resolve
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
@@ -62,6 +64,7 @@ def compile_tree(
     audit: bool = False,
     capacities: Mapping[PolicyMap, int] | None = None,
     notice: timedelta = NOTICE,
+    memory: Memory | None = None,
 ) -> Compilation:
     """Compile a policy directory.
 
@@ -71,17 +74,20 @@ def compile_tree(
         audit: only report what would be denied.
         capacities: entries each kernel map can hold; None leaves them unchecked.
         notice: how long before its last day a rule is announced to expire.
+        memory: of earlier compilations; it makes no difference to the result.
 
     """
-    parsed = parse_tree(tree)
-    resolution = resolve(parsed.files, tree)
+    memory = memory or Memory()
+    parsed = parse_tree(tree, memory.files)
+    resolution = resolve(parsed.files, tree, memory)
     found = [*parsed.diagnostics, *resolution.diagnostics]
-    found += checks.check(parsed.files, resolution, today, notice, whole=not has_errors(found))
-    intended = resolution.ruleset.active_on(today)
+    whole = not has_errors(found)
+    found += checks.check(parsed.files, resolution, today, notice, whole=whole, known=memory.remarks)
+    intended = _active_on(resolution.ruleset, today, memory)
     ruleset = intended.audited() if audit else intended
     image = None
     if not has_errors(found):
-        image = lower(ruleset)
+        image = lower(ruleset, memory)
         found += limits.check(ruleset, image, capacities)
     if has_errors(found):
         image = None
@@ -94,3 +100,11 @@ def compile_tree(
         files=tuple(parsed.files),
         silenced=tuple(ignores.silenced(found, parsed.files)),
     )
+
+
+def _active_on(ruleset: Ruleset, today: date, memory: Memory) -> Ruleset:
+    """Leave out what has expired; a policy that is as before is the same object."""
+    policies = (
+        memory.active.of(partial(policy.active_on, today), (policy,), today) for policy in ruleset.policies
+    )
+    return replace(ruleset, policies=tuple(policies))

@@ -6,18 +6,16 @@ share numbers, and a new rule renumbers only the later ones that overlap it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 FEW = 64
 """Below this many overlapping rules, looking each one up beats searching by level."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One direction of a rule, by the ids of its sets and its service."""
 
     src_set: int
@@ -29,6 +27,7 @@ def of_legs(
     legs: Sequence[Leg],
     address_lists: Iterable[tuple[int, ...]],
     service_lists: Iterable[tuple[int, ...]],
+    known: Sequence[int] = (),
 ) -> list[int]:
     """Return the precedence of each leg, from 1.
 
@@ -38,34 +37,38 @@ def of_legs(
             exactly when some list has both.
         service_lists: the same for services; services told apart by source port only may share a list,
             which costs a number and changes no verdict.
+        known: the precedences of the first legs.
 
     """
     addresses = set(address_lists)
-    overlapping_src = _overlapping_legs([leg.src_set for leg in legs], addresses)
-    overlapping_dst = _overlapping_legs([leg.dst_set for leg in legs], addresses)
-    overlapping_service = _overlapping_legs([leg.service for leg in legs], set(service_lists))
+    overlapping_src = overlapping([(leg.src_set,) for leg in legs], addresses)
+    overlapping_dst = overlapping([(leg.dst_set,) for leg in legs], addresses)
+    overlapping_service = overlapping([(leg.service,) for leg in legs], set(service_lists))
     numbers: list[int] = []
     levels: list[int] = []
     for at, leg in enumerate(legs):
-        earlier = (
-            overlapping_src[leg.src_set]
-            & overlapping_dst[leg.dst_set]
-            & overlapping_service[leg.service]
-            & ((1 << at) - 1)
-        )
-        number = 1 + _highest(earlier, numbers, levels)
+        if at < len(known):
+            number = known[at]
+        else:
+            earlier = (
+                overlapping_src[leg.src_set]
+                & overlapping_dst[leg.dst_set]
+                & overlapping_service[leg.service]
+                & ((1 << at) - 1)
+            )
+            number = 1 + _highest(earlier, numbers, levels)
         numbers.append(number)
-        if number > len(levels):
-            levels.append(0)
+        levels += [0] * (number - len(levels))
         levels[number - 1] |= 1 << at
     return numbers
 
 
-def _overlapping_legs(members: Sequence[int], lists: Iterable[tuple[int, ...]]) -> dict[int, int]:
-    """Return, for each id, the legs (as bits) whose id of this dimension shares a list with it."""
+def overlapping(owners: Sequence[Collection[int]], lists: Iterable[tuple[int, ...]]) -> dict[int, int]:
+    """Return, for each id, the owners (as bits) of an id that shares a list with it."""
     own: dict[int, int] = {}
-    for at, member in enumerate(members):
-        own[member] = own.get(member, 0) | 1 << at
+    for at, members in enumerate(owners):
+        for member in members:
+            own[member] = own.get(member, 0) | 1 << at
     found = dict(own)
     for ids in lists:
         used = [member for member in ids if member in own]

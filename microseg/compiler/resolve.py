@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from microseg.compiler import service_values
 from microseg.compiler.expressions import Scope
+from microseg.compiler.memory import Memory
 from microseg.compiler.names import lost_names
 from microseg.diagnostics import Code, Diagnostic, Label
 from microseg.lang import ast
@@ -56,9 +58,12 @@ class Resolution:
     diagnostics: list[Diagnostic]
 
 
-def resolve(files: Sequence[ast.File], tree: SourceTree) -> Resolution:
-    """Return what the files of a policy directory mean; address lists are read from the tree."""
-    scope = Scope(tree)
+def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None = None) -> Resolution:
+    """Return what the files of a policy directory mean; address lists are read from the tree.
+
+    A statement that is the same object as before, and names the same, stands for the same objects.
+    """
+    scope = Scope(tree, memory=memory or Memory())
     _define(files, scope)
     scope.work_out()
     statements = [statement for file in files for statement in file.statements]
@@ -67,10 +72,12 @@ def resolve(files: Sequence[ast.File], tree: SourceTree) -> Resolution:
     protects = _unique(_only(statements, ast.Protect), Code.DUPLICATE_PROTECT, "protect", found)
     tests = _unique(_only(statements, ast.Test), Code.DUPLICATE_TEST, "test", found)
     ruleset = Ruleset(
-        policies=tuple(_policy(node, scope) for node in policies),
+        policies=tuple(scope.recall(node, partial(_policy, node, scope)) for node in policies),
         default=_default(list(_only(statements, ast.Default)), found),
-        protects=tuple(each for node in protects for each in _protect(node, scope)),
-        tests=tuple(_test(node, scope) for node in tests),
+        protects=tuple(
+            each for node in protects for each in scope.recall(node, partial(_protect, node, scope))
+        ),
+        tests=tuple(scope.recall(node, partial(_test, node, scope)) for node in tests),
     )
     return Resolution(ruleset, scope, found)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.diagnostics import Code, Diagnostic
 from microseg.lang import ignores
 from microseg.lang.ast import Broken, File
 from microseg.lang.parser import parse
 from microseg.lang.text import MAX_POLICY_BYTES, decode, too_large
+from microseg.memo import Memo
 from microseg.source import SourceError, Span
 
 if TYPE_CHECKING:
@@ -32,8 +34,18 @@ class Parsed:
     diagnostics: list[Diagnostic]
 
 
-def parse_tree(tree: SourceTree) -> Parsed:
-    """Read and parse every policy file; whatever is wrong is a diagnostic."""
+ParsedFile: TypeAlias = tuple[File, list[Diagnostic]]
+
+
+def parse_tree(tree: SourceTree, known: Memo[ParsedFile] | None = None) -> Parsed:
+    """Read and parse every policy file; whatever is wrong is a diagnostic.
+
+    Args:
+        tree: the directory.
+        known: files that were parsed before.
+
+    """
+    known = known or Memo()
     diagnostics: list[Diagnostic] = []
     files: list[File] = []
     texts: dict[str, str] = {}
@@ -50,11 +62,15 @@ def parse_tree(tree: SourceTree) -> Parsed:
             files.append(_unread(path))
             continue
         texts[path] = text
-        file, problems = parse(path, text)
+        file, problems = known.of(partial(_parse, path, text), (), (path, text))
         diagnostics += problems
-        diagnostics += ignores.of_file(file)[1]
         files.append(file)
     return Parsed(tuple(files), texts, diagnostics)
+
+
+def _parse(path: str, text: str) -> ParsedFile:
+    file, problems = parse(path, text)
+    return file, [*problems, *ignores.of_file(file)[1]]
 
 
 def _read(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]]:

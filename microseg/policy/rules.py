@@ -138,6 +138,11 @@ class Policy:
             return Verdict.AUDIT
         return Verdict.DENY if rule.action is Action.DENY else Verdict.REJECT
 
+    def active_on(self, today: date) -> Policy:
+        """Return the policy without the rules whose last valid day is before today; itself, if none is."""
+        active = tuple(rule for rule in self.rules if rule.expires is None or rule.expires >= today)
+        return self if len(active) == len(self.rules) else replace(self, rules=active)
+
 
 @dataclass(frozen=True, slots=True)
 class Default:
@@ -219,8 +224,11 @@ class Ruleset:
 
     def ordered(self) -> tuple[OrderedRule, ...]:
         """Return all rules in the order of evaluation: by priority, then name of the policy, then line."""
-        policies = sorted(self.policies, key=lambda policy: (policy.priority, policy.name))
-        return tuple(OrderedRule(policy, rule) for policy in policies for rule in policy.rules)
+        return tuple(OrderedRule(policy, rule) for policy in self.in_order() for rule in policy.rules)
+
+    def in_order(self) -> list[Policy]:
+        """Return the policies in the order of evaluation: by priority, then name."""
+        return sorted(self.policies, key=lambda policy: (policy.priority, policy.name))
 
     def default_verdict(self) -> Verdict:
         """Return what a packet that no rule matches gets."""
@@ -232,14 +240,7 @@ class Ruleset:
 
     def active_on(self, today: date) -> Ruleset:
         """Return the ruleset without the rules whose last valid day is before today."""
-        policies = tuple(
-            replace(
-                policy,
-                rules=tuple(r for r in policy.rules if r.expires is None or r.expires >= today),
-            )
-            for policy in self.policies
-        )
-        return replace(self, policies=policies)
+        return replace(self, policies=tuple(policy.active_on(today) for policy in self.policies))
 
     def audited(self) -> Ruleset:
         """Return the ruleset with every denial only reported (the --audit option)."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.abi import encode
+from microseg.memo import Translation
 from microseg.reconcile.errors import PolicyError
 from microseg.reconcile.records import Attribution, Names
 
@@ -63,13 +64,16 @@ def desired_of(examination: Examination, revision: Revision | None) -> Desired:
     )
 
 
-def names_of(image: Image) -> Names:
-    """Return what the numbers of an image mean."""
-    rules = {rule_id: _attribution(origin) for rule_id, origin in image.origins.items()}
+Attributions: TypeAlias = Translation[int, "Origin", Attribution]
+
+
+def names_of(image: Image, known: Attributions | None = None) -> Names:
+    """Return what the numbers of an image mean; those that are known are the same objects."""
+    rules = (known or Translation()).of(image.origins, _attribution)
     return Names(rules, dict(image.set_names), dict(image.service_names))
 
 
-def _attribution(origin: Origin) -> Attribution:
+def _attribution(_: int, origin: Origin) -> Attribution:
     if origin.span is None:
         return Attribution(origin.policy, origin.text)
     return Attribution(origin.policy, origin.text, origin.span.path, origin.span.line)

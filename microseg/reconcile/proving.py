@@ -6,10 +6,12 @@ The lifelines are those who could repair a mistake: this session, protected traf
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from microseg.analysis import protection
+from microseg.analysis.memory import Memory
 from microseg.analysis.regions import Region
 from microseg.analysis.witnesses import corners, witnesses
 from microseg.policy.evaluate import evaluate
@@ -24,35 +26,37 @@ if TYPE_CHECKING:
     from microseg.compiler.pipeline import Compilation
     from microseg.policy.addresses import AddressSet
     from microseg.policy.packet import Packet
-    from microseg.policy.rules import Decider, Rule, Ruleset, Verdict
+    from microseg.policy.rules import Decider, Policy, Rule, Ruleset, Verdict
     from microseg.reconcile.safeguards import Lifelines
     from microseg.source import Span
 
 
-def evidence_of(compilation: Compilation, lifelines: Lifelines) -> Evidence:
+def evidence_of(compilation: Compilation, lifelines: Lifelines, memory: Memory | None = None) -> Evidence:
     """Return all that is known of a policy without errors."""
-    return Evidence(cuts(compilation.ruleset, lifelines), expected(compilation, lifelines))
+    memory = memory or Memory()
+    return Evidence(cuts(compilation.ruleset, lifelines, memory), expected(compilation, lifelines, memory))
 
 
-def cuts(ruleset: Ruleset, lifelines: Lifelines) -> tuple[str, ...]:
+def cuts(ruleset: Ruleset, lifelines: Lifelines, memory: Memory | None = None) -> tuple[str, ...]:
     """Return which lifelines a policy would cut, in words."""
-    return tuple(_cuts(ruleset, lifelines))
+    return tuple(_cuts(ruleset, lifelines, memory or Memory()))
 
 
-def expected(compilation: Compilation, lifelines: Lifelines = NO_LIFELINES) -> tuple[Expected, ...]:
+def expected(
+    compilation: Compilation, lifelines: Lifelines = NO_LIFELINES, memory: Memory | None = None
+) -> tuple[Expected, ...]:
     """Return packets of the lifelines, what the tests speak of, and a sample of what the rules do (I4)."""
     assert compilation.image is not None, "only a policy without errors is loaded"
-    ids = {origin.span: rule_id for rule_id, origin in compilation.image.origins.items() if rule_id}
-    return tuple(
-        _expected(witness, ids)
-        for witness in witnesses(compilation.ruleset, _packets(compilation.ruleset, lifelines))
-    )
+    ids = {id(origin.span): rule_id for rule_id, origin in compilation.image.origins.items() if rule_id}
+    packets = _packets(compilation.ruleset, lifelines)
+    return tuple(_expected(witness, ids) for witness in witnesses(compilation.ruleset, packets, memory))
 
 
-def _expected(witness: Witness, ids: Mapping[Span | None, int]) -> Expected:
+def _expected(witness: Witness, ids: Mapping[int, int]) -> Expected:
+    """Return what to ask; ids are those of rules, by the identity of their places."""
     decision, decider = witness.decision, witness.decision.decider
     if isinstance(decider, OrderedRule):
-        number, by = ids[decider.rule.span], f"{decider.rule.canonical()}{_place(decider.rule.span)}"
+        number, by = ids[id(decider.rule.span)], f"{decider.rule.canonical()}{_place(decider.rule.span)}"
     else:
         number, by = 0, f"the default{_place(decider.span)}"
     return Expected(witness.packet, decision.verdict, number, decision.log, by)
@@ -67,13 +71,13 @@ def _packets(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[Packet]:
     return chain((kept.packet for kept in lifelines.kept), chain.from_iterable(map(corners, protected)))
 
 
-def _cuts(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[str]:
+def _cuts(ruleset: Ruleset, lifelines: Lifelines, memory: Memory) -> Iterator[str]:
     for kept in lifelines.kept:
         decision = evaluate(ruleset, kept.packet)
         if not decision.verdict.passes:
             yield f"{kept.name} ({kept.packet}) {_fate(decision.verdict, decision.decider)}"
     if lifelines.hosts and ruleset.protects:
-        for cut in protection.refused(_towards(ruleset, lifelines.hosts), lifelines.hosts):
+        for cut in protection.refused(_towards(ruleset, lifelines.hosts, memory), lifelines.hosts):
             protect, span = cut.protect, cut.protect.span
             verdict = evaluate(ruleset, cut.packet).verdict
             yield (
@@ -82,13 +86,17 @@ def _cuts(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[str]:
             )
 
 
-def _towards(ruleset: Ruleset, hosts: AddressSet) -> Ruleset:
+def _towards(ruleset: Ruleset, hosts: AddressSet, memory: Memory) -> Ruleset:
     """Leave out the rules that decide no packet to these hosts, which are most of a large policy."""
     policies = (
-        replace(policy, rules=tuple(rule for rule in policy.rules if _leads_to(rule, hosts)))
+        memory.towards.of(partial(_part_towards, policy, hosts), (policy,), hosts)
         for policy in ruleset.policies
     )
     return replace(ruleset, policies=tuple(policies))
+
+
+def _part_towards(policy: Policy, hosts: AddressSet) -> Policy:
+    return replace(policy, rules=tuple(rule for rule in policy.rules if _leads_to(rule, hosts)))
 
 
 def _leads_to(rule: Rule, hosts: AddressSet) -> bool:

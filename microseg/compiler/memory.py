@@ -1,0 +1,73 @@
+"""What earlier compilations worked out: a commit that changes one file costs about that file.
+
+Everything here is the value of a pure function, kept by all that it depends on, so a compilation with a
+memory and one without give the same. It holds what was asked for since it was last aged, and before that: who
+compiles again and again ages it in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from microseg.memo import Last, Memo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from microseg.compiler.drafts import Block, Draft, Entries
+    from microseg.compiler.expressions import Statement
+    from microseg.compiler.lower import ServiceTables, SetTables
+    from microseg.diagnostics import Diagnostic
+    from microseg.lang.files import ParsedFile
+    from microseg.policy.addresses import AddressSet
+    from microseg.policy.rules import Policy
+    from microseg.policy.services import ServiceSet
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is kept between compilations.
+
+    Attributes:
+        files: what each file's text parses to.
+        lists: what each address list stands for; only of those nothing is said about.
+        statements: what each definition, policy or test stood for; only of those nothing is said about.
+        sets: what each group stood for.
+        services: what each service stood for.
+        remarks: what there is to say about a file, or a policy by itself.
+        active: each policy without what has expired.
+        drafts, blocks, entries: each policy, on its way to entries.
+        set_tables, service_tables: the tables of all sets, and of all services.
+        numbers: the precedences of each policy.
+
+    """
+
+    files: Memo[ParsedFile] = field(default_factory=Memo)
+    lists: Memo[AddressSet] = field(default_factory=Memo)
+    statements: Memo[Statement] = field(default_factory=Memo)
+    sets: Mapping[str, AddressSet] = field(default_factory=dict)
+    services: Mapping[str, ServiceSet] = field(default_factory=dict)
+    remarks: Memo[list[Diagnostic]] = field(default_factory=Memo)
+    active: Memo[Policy] = field(default_factory=Memo)
+    drafts: Memo[Draft] = field(default_factory=Memo)
+    blocks: Memo[Block] = field(default_factory=Memo)
+    set_tables: Last[object, SetTables] = field(default_factory=Last)
+    service_tables: Last[object, ServiceTables] = field(default_factory=Last)
+    numbers: Memo[tuple[int, ...]] = field(default_factory=Memo)
+    entries: Memo[Entries] = field(default_factory=Memo)
+
+    def age(self) -> None:
+        """Forget what wasn't asked for since the last time."""
+        for memo in (
+            self.files,
+            self.lists,
+            self.statements,
+            self.remarks,
+            self.active,
+            self.drafts,
+            self.blocks,
+            self.numbers,
+            self.entries,
+        ):
+            memo.age()
