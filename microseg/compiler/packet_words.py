@@ -135,4 +135,4 @@ def _move(span: Span) -> Span:
         return span
     back = len(_BEFORE)
     column = max(span.column - back, 1)
-    return replace(span, column=column, end_column=max(span.end_column - back, column))
+    return span._replace(column=column, end_column=max(span.end_column - back, column))

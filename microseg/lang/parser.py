@@ -1,7 +1,7 @@
 """Text to syntax tree: the only importer of lark.
 
-lark makes the tables from grammar/microseg.lark and cuts the text into words; the loop over the tables is
-here, because recovery after an error needs the stack.
+lark makes the tables from grammar/microseg.lark; the loop over them is here, because recovery after an error
+needs the stack.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lark
 from lark import Lark
 from lark.grammar import Rule
-from lark.lexer import TerminalDef
+from lark.lexer import PatternStr, TerminalDef
+from lark.parse_tree_builder import ExpandSingleChild
 from lark.parsers.lalr_analysis import Shift
 
 from microseg.lang import ast
 from microseg.lang import cache as disk
-from microseg.lang.ast import Word
 from microseg.lang.build import TreeBuilder
+from microseg.lang.lexer import Lexer, Terminal
 from microseg.lang.recovery import Recovery
 from microseg.lang.vocabulary import END, STATEMENT_STARTS
-from microseg.source import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lark import Token
-    from lark.parsers.lalr_parser_state import ParseConf
 
     from microseg.diagnostics import Diagnostic
+    from microseg.lang.ast import Word
 
 GRAMMAR = Path(__file__).parent.parent / "_grammar" / "microseg.lark"
 
@@ -59,12 +59,11 @@ def parse(path: str, text: str) -> tuple[ast.File, list[Diagnostic]]:
         text: its content, decoded.
 
     """
-    interactive = _tables().parse_interactive(text)
-    stack = _Stack(interactive.parser_state.parse_conf)
+    machine = machine_of_grammar()
+    stack = _Stack(machine)
     recovery = Recovery(path, stack)
     comments: list[ast.Comment] = []
-    tokens: Iterator[Token] = interactive.lexer_thread.lex(None)  # type: ignore[no-untyped-call]
-    for terminal, word in _words(tokens, path, comments):
+    for terminal, word in machine.lexer.words(path, text, comments):
         recovery.take(terminal, word)
     recovery.finish()
     # A statement whose first line had an error was given the empty name to go on with.
@@ -77,13 +76,12 @@ def acceptable_behind(text: str) -> frozenset[str]:
 
     After a syntax error these are the words that start a statement, until one of them was found.
     """
-    interactive = _tables().parse_interactive(text)
-    stack = _Stack(interactive.parser_state.parse_conf)
+    machine = machine_of_grammar()
+    stack = _Stack(machine)
     recovery = Recovery("", stack)
     comments: list[ast.Comment] = []
-    tokens: Iterator[Token] = interactive.lexer_thread.lex(None)  # type: ignore[no-untyped-call]
     last = ""
-    for last, word in _words(tokens, "", comments):
+    for last, word in machine.lexer.words("", text, comments):
         recovery.take(last, word)
     line = text[text.rfind("\n") + 1 :]
     if last == "UNTERMINATED" or (comments and line and line.rstrip().endswith(comments[-1].text)):
@@ -91,15 +89,47 @@ def acceptable_behind(text: str) -> frozenset[str]:
     return STATEMENT_STARTS if recovery.is_lost else stack.acceptable()
 
 
-class _Stack:
-    """A stack on lark's tables."""
+class _Reduction(NamedTuple):
+    """Putting together what a rule of the grammar is made of.
 
-    def __init__(self, conf: ParseConf[Any]) -> None:
+    Attributes:
+        size: how many values it takes.
+        build: makes one value of them; None: of one it takes, the same.
+        goes_to: the state behind it, by the state in front of it.
+
+    """
+
+    size: int
+    build: Callable[[list[Any]], Any] | None
+    goes_to: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """lark's tables as the loop wants them.
+
+    Attributes:
+        lexer: cuts the text into words.
+        actions: by state and terminal: the state behind the word, or what is put together before it.
+        start: the first state.
+        end: the last one.
+
+    """
+
+    lexer: Lexer
+    actions: Mapping[int, Mapping[str, int | _Reduction]]
+    start: int
+    end: int
+
+
+class _Stack:
+    """A stack on the tables."""
+
+    def __init__(self, machine: _Machine) -> None:
         self.values: list[Any] = []
-        self._states = [conf.start_state]
-        self._end_state = conf.end_state
-        self._actions = conf.states
-        self._callbacks = conf.callbacks
+        self._states = [machine.start]
+        self._end = machine.end
+        self._actions = machine.actions
 
     def feed(self, terminal: str, word: Word) -> bool:
         """Put together what is complete, then take the word; False when it can't stand here."""
@@ -108,28 +138,30 @@ class _Stack:
             action = self._actions[states[-1]].get(terminal)
             if action is None:
                 return False
-            if action[0] is Shift:
-                states.append(action[1])
+            if isinstance(action, int):
+                states.append(action)
                 values.append(word)
                 return True
-            rule = action[1]
-            size = len(rule.expansion)
-            children = values[len(values) - size :]
-            del states[len(states) - size :], values[len(values) - size :]
-            values.append(self._callbacks[rule](children))
-            states.append(self._actions[states[-1]][rule.origin.name][1])
-            if states[-1] == self._end_state:
+            size, build, goes_to = action
+            if build is None:
+                states[-1] = goes_to[states[-2]]
+                continue
+            at = len(values) - size
+            children = values[at:]
+            del states[at + 1 :], values[at:]
+            values.append(build(children))
+            state = goes_to[states[-1]]
+            states.append(state)
+            if state == self._end:
                 return True
 
     def shifts(self, terminal: str) -> bool:
         """Say whether the terminal is taken here with nothing to put together before."""
-        action = self._actions[self._states[-1]].get(terminal)
-        return action is not None and action[0] is Shift
+        return isinstance(self._actions[self._states[-1]].get(terminal), int)
 
     def acceptable(self) -> frozenset[str]:
         """Return the terminals that could stand here."""
-        terminals = (name for name in self._actions[self._states[-1]] if name.isupper() or name == END)
-        return frozenset(name for name in terminals if self._would_take(name))
+        return frozenset(name for name in self._actions[self._states[-1]] if self._would_take(name))
 
     def drop(self) -> Any:  # noqa: ANN401  a word or a node
         """Take the last value off the stack and return it."""
@@ -148,12 +180,11 @@ class _Stack:
             action = self._actions[states[-1]].get(terminal)
             if action is None:
                 return False
-            if action[0] is Shift or states[-1] == self._end_state:
+            if isinstance(action, int) or states[-1] == self._end:
                 return True
-            rule = action[1]
-            del states[len(states) - len(rule.expansion) :]
-            states.append(self._actions[states[-1]][rule.origin.name][1])
-            if states[-1] == self._end_state:
+            del states[len(states) - action.size :]
+            states.append(action.goes_to[states[-1]])
+            if states[-1] == self._end:
                 return True
 
 
@@ -167,37 +198,50 @@ class _Beside:
         return stream
 
 
-def _words(tokens: Iterator[Token], path: str, comments: list[ast.Comment]) -> Iterator[tuple[str, Word]]:
-    """Yield terminals and words for the parser: without comments, which are collected, with range signs."""
-    single = False  # the word before is an address that a range could start with
-    minus: Word | None = None  # the sign behind such a word
-    line = 0
-    for token in tokens:
-        terminal: str = token.type
-        span = Span(path, token.line, token.column, token.end_line, token.end_column)  # type: ignore[arg-type]
-        if terminal == "COMMENT":
-            text = token.rstrip()
-            span = replace(span, end_column=span.column + len(text))
-            comments.append(ast.Comment(text, span.line != line, span))
-            continue
-        line = span.end_line
-        word = Word(str(token), span)
-        if single and terminal == "MINUS":
-            minus, single = word, False
-            continue
-        is_single = terminal == "ADDRESS" and "/" not in word.text
-        if minus:
-            yield ("RANGE_TO" if is_single else "MINUS"), minus
-            minus, single = None, False
-        else:
-            single = is_single
-        yield terminal, word
-    if minus:
-        yield "MINUS", minus
+@cache
+def machine_of_grammar() -> _Machine:
+    """Return the tables without what only lark needs of them."""
+    tables = lark_tables()
+    conf = tables.parse_interactive("").parser_state.parse_conf
+    callbacks: Mapping[Any, Callable[[list[Any]], Any]] = conf.callbacks
+    jumps: dict[str, dict[int, int]] = {}
+    for state, row in conf.states.items():
+        for name, (kind, target) in row.items():
+            if kind is Shift and not _is_terminal(name):
+                jumps.setdefault(name, {})[state] = target
+    reductions = {rule: _reduction(rule, callbacks[rule], jumps[rule.origin.name]) for rule in tables.rules}
+    actions = {
+        state: {
+            name: target if kind is Shift else reductions[target]
+            for name, (kind, target) in row.items()
+            if _is_terminal(name)
+        }
+        for state, row in conf.states.items()
+    }
+    return _Machine(
+        Lexer(_terminal(each) for each in tables.terminals), actions, conf.start_state, conf.end_state
+    )
+
+
+def _reduction(rule: Rule, build: Callable[[list[Any]], Any], goes_to: Mapping[int, int]) -> _Reduction:
+    size = len(rule.expansion)
+    passes_on = size == 1 and isinstance(build, ExpandSingleChild)
+    return _Reduction(size, None if passes_on else build, goes_to)
+
+
+def _is_terminal(name: str) -> bool:
+    return name.isupper() or name == END
+
+
+def _terminal(definition: TerminalDef) -> Terminal:
+    pattern = definition.pattern
+    fixed = pattern.value if isinstance(pattern, PatternStr) else None
+    rank = (-definition.priority, -pattern.max_width, -len(pattern.value), definition.name)
+    return Terminal(definition.name, pattern.to_regexp(), fixed, rank)
 
 
 @cache
-def _tables() -> Lark:
+def lark_tables() -> Lark:
     """Return the parser's tables, from the disk if they were kept there."""
     grammar = GRAMMAR.read_text(encoding="utf-8")
     made_of = (grammar, str(_OPTIONS), str(_BESIDE_THE_GRAMMAR), lark.__version__, sys.version)
