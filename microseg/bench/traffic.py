@@ -31,8 +31,8 @@ _LEAD_S = 1
 """Programs run a little longer than it is measured."""
 _LISTENING = "0A"
 """The state in /proc/net/tcp."""
-_ENDING = ("setpriv", "--pdeathsig", "KILL")
-"""What is started ends with us, however we end."""
+ENDING_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""What is put before a command for it to end with us, however we end."""
 _RTT = re.compile(r"(\d+) packets transmitted, (\d+) received.*?= ([\d.]+)/([\d.]+)/([\d.]+)/", re.DOTALL)
 
 
@@ -190,7 +190,7 @@ def _process(words: list[str], where: Where) -> Iterator[subprocess.Popen[str]]:
     """Start a process that no interrupt of ours reaches, and end it afterwards."""
     with where():
         process = subprocess.Popen(  # noqa: S603  # our own words
-            [*_ENDING, *words],
+            [*ENDING_WITH_US, *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             start_new_session=True,
         )  # fmt: skip

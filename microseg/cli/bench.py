@@ -62,6 +62,10 @@ _HOW: tuple[Decorator, ...] = (
         "--html", "page", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
         help="Write a page with plots, whole in itself.",
     ),
+    _option(
+        "--flamegraph", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help="Write where time went as an SVG image (needs perf).",
+    ),
 )  # fmt: skip
 
 
@@ -107,8 +111,8 @@ def command(
         terminal.dump(report.as_object())
         return
     _show(report)
-    if page:
-        terminal.say(f"\nWritten: {page}")
+    if written := [str(file) for file in (page, wanted.flamegraph) if file]:
+        terminal.say(f"\nWritten: {', '.join(written)}")
 
 
 def _refuse_with_interface(**given: object) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 from microseg.bench import own_filter
+from microseg.bench.flamegraph import flamegraph
 from microseg.bench.generated import Stream, sending
 from microseg.bench.machine import this_machine
 from microseg.bench.measuring import await_packets, measure
 from microseg.bench.own_network import NEAR, own_network
+from microseg.bench.perf import require_perf, sampled
 from microseg.bench.reader import Reader
 from microseg.bench.report import Report
 from microseg.bench.scales import short
@@ -23,7 +26,7 @@ from microseg.cli.version import program_version
 from microseg.reconcile.dataplane import Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from microseg.config import Settings
@@ -48,6 +51,7 @@ class Asked:
     traffic: str | None
     flows: int
     rate: int | None
+    flamegraph: Path | None
     quiet: bool
 
     def source(self) -> Tool | Stream:
@@ -74,6 +78,8 @@ class Asked:
 def watch(settings: Settings, interface: str, asked: Asked) -> Report:
     """Look at an interface; traffic is only made on lo, where it stays."""
     traffic = _on_loopback(interface, asked) if asked.traffic else None
+    if asked.flamegraph:
+        require_perf()
     with Reader(interface, settings.pin_dir) as reader:
         if not asked.quiet:
             title = f"Measuring {interface} for {short(asked.duration)} s; an interrupt ends it."
@@ -98,6 +104,8 @@ def try_out(asked: Asked, policy_dir: Path | None, hook: str | None, *, debug: b
     source = asked.source()
     if isinstance(source, Tool):
         require(source)
+    if asked.flamegraph:
+        require_perf()
     given = policy_input.files(policy_dir or own_filter.EXAMPLE)
     contents = own_filter.compiled(given.tree, now().date())
     chosen = None if hook in (None, "tc") else Hook(hook)
@@ -120,10 +128,12 @@ def try_out(asked: Asked, policy_dir: Path | None, hook: str | None, *, debug: b
             if isinstance(source, Tool):
                 route = Route(network.at_far, nullcontext, NEAR.address)
                 return _measured(reader, asked, running(source, asked.order(), route))
-            return _measured(reader, asked, sending(source, asked.order(), network))
+            return _measured(reader, asked, sending(source, asked.order(), network), os.getpid())
 
 
-def _measured(reader: Reader, asked: Asked, traffic: Traffic | None) -> Report:
+def _measured(reader: Reader, asked: Asked, traffic: Traffic | None, process: int | None = None) -> Report:
+    """Measure; process: who sends and receives, None when that isn't one alone."""
+    sent = asked.words() if traffic else ""
     at = now().isoformat(timespec="seconds")
     filtered = bool(reader.programs())
     with traffic or nullcontext(_nothing) as end:
@@ -131,14 +141,28 @@ def _measured(reader: Reader, asked: Asked, traffic: Traffic | None) -> Report:
             await_packets(reader)
         if not asked.quiet:
             terminal.say()
-        with bench_screen.shown(asked.duration, filtered=filtered, quiet=asked.quiet) as tell:
+        showing = bench_screen.shown(asked.duration, filtered=filtered, quiet=asked.quiet)
+        drawn = _drawn(asked.flamegraph, f"microseg bench, {sent or reader.interface}", process)
+        with drawn, showing as tell:
             measurement = measure(reader, asked.duration, asked.interval, tell)
         said = () if measurement.interrupted else end()
     return Report(
         version=program_version(), at=at, machine=this_machine(), interface=reader.interface,
-        shared=reader.others() if filtered else (), traffic=asked.words() if traffic else "",
+        shared=reader.others() if filtered else (), traffic=sent,
         measurement=measurement, remarks=said,
     )  # fmt: skip
+
+
+@contextmanager
+def _drawn(file: Path | None, title: str, process: int | None) -> Iterator[None]:
+    """Draw where the time of a process goes meanwhile, or all time, if there is a file for it."""
+    if not file:
+        yield
+        return
+    with sampled(process) as stacks:
+        yield
+        found = stacks()
+    file.write_text(flamegraph(title, found), encoding="utf-8")
 
 
 def _nothing() -> tuple[str, ...]:

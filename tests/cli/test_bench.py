@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -197,6 +198,8 @@ def test_traffic_ends_with_a_killed_measurement(stranger: Session) -> None:
 def test_a_network_of_its_own(stranger: Session) -> None:
     traffic = ["--rate", "2000", "--flows", "5", "--duration", "0.6", "--interval", "0.2"]
     own = ["--policy", str(stranger.policies), "--html", str(stranger.folder / "bench.html")]
+    if perf := shutil.which("perf"):
+        own += ["--flamegraph", str(stranger.folder / "flames.svg")]
     words = [str(PROGRAM), "bench", "--config", str(stranger.settings), *traffic, *own, "--format", "json"]
     found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     jsonschema.validate(found, SCHEMA)
@@ -208,6 +211,7 @@ def test_a_network_of_its_own(stranger: Session) -> None:
     assert mine["hit_rate"] > 0.99
     assert mine["ns_per_packet_in"] > 10
     assert whole_page(stranger.folder / "bench.html").seen.count("svg") == 6
+    assert not perf or "microseg bench, generator" in (stranger.folder / "flames.svg").read_text()
 
 
 @pytest.mark.kernel
