@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from microseg.abi_flow import Stats
 from microseg.bench.readings import FilterCounts, Reading, parse_cpu_time, parse_interface_counts
 from microseg.kernel.attaching import Attacher
+from microseg.kernel.bpf import program_by_id
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.errors import NotFoundError
 from microseg.kernel.flows import Flows
@@ -96,6 +97,6 @@ class Reader:
 def _runs(programs: Mapping[Direction, int]) -> dict[Direction, Runs]:
     found = {}
     for direction, program_id in programs.items():
-        with suppress(NotFoundError):
-            found[direction] = runs_of(program_id)
+        with suppress(NotFoundError), program_by_id(program_id) as program:
+            found[direction] = runs_of(program)
     return found

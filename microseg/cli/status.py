@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from microseg.abi_flow import Direction
 from microseg.cli import instance, options, status_agent, terminal
 from microseg.cli.durations import words
 from microseg.cli.entry_text import TITLES
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from microseg.abi_flow import Stats
     from microseg.cli.status_agent import AgentStatus
     from microseg.config import Settings
+    from microseg.kernel.flows import Flows
+    from microseg.kernel.runs import Runs
     from microseg.reconcile.observed import Observed
 
 
@@ -32,15 +36,29 @@ def command(settings: Settings, output_format: str) -> None:
     """Show what is in force, where, and since when."""
     status = read_status(instance.open_host(settings))
     agent = status_agent.read_agent_status(settings)
-    stats = instance.open_flows(settings).stats() if status.observed.loaded else None
+    load = _read_load(instance.open_flows(settings)) if status.observed.loaded else None
     if output_format == "json":
         following = {"agent": status_agent.as_object(agent) if agent else None}
-        terminal.dump(_object(status) | {"hit_rate": stats.hit_rate if stats else None} | following)
+        terminal.dump(_object(status) | _load_object(load) | following)
     else:
-        _show(status, agent, stats)
+        _show(status, agent, load)
 
 
-def _show(status: Status, agent: AgentStatus | None, stats: Stats | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the program has done since its maps were made, by processor too, and what of it was timed."""
+
+    stats: Stats
+    packets_by_cpu: tuple[int, ...]
+    runs: Runs
+
+
+def _read_load(flows: Flows) -> Load:
+    runs = flows.runs()
+    return Load(flows.stats(), flows.packets_by_cpu(), runs[Direction.INGRESS] + runs[Direction.EGRESS])
+
+
+def _show(status: Status, agent: AgentStatus | None, load: Load | None) -> None:
     observed = status.observed
     terminal.say(_headline(status), bold=True)
     applied = status.known.applied
@@ -55,7 +73,8 @@ def _show(status: Status, agent: AgentStatus | None, stats: Stats | None) -> Non
             ("attached", ", ".join(f"{it.interface} ({it.hook.value})" for it in observed.attachments)),
             ("program", "traces each packet, slowly (debug_program)" if observed.debug_program else ""),
             ("entries", _entries(status)),
-            ("hit rate", _hit_rate(stats)),
+            ("hit rate", _hit_rate(load)),
+            ("load", _load_words(load)),
             ("confirm", _confirm(observed)),
             ("way back", f"generation {status.way_back}: microseg rollback" if status.way_back else ""),
             ("last", _last(status)),
@@ -124,11 +143,28 @@ def _pressure(status: Status) -> float | None:
     return max((count / capacities[name] for name, count in status.entries.items()), default=None)
 
 
-def _hit_rate(stats: Stats | None) -> str:
+def _hit_rate(load: Load | None) -> str:
     """Return the share of packets that took one lookup, because they belong to a known connection."""
-    if stats is None or stats.hit_rate is None:
+    if load is None or load.stats.hit_rate is None:
         return ""
-    return f"{stats.hit_rate:.1%} of {stats.packets} packets belonged to a session"
+    return f"{load.stats.hit_rate:.1%} of {load.stats.packets} packets belonged to a session"
+
+
+def _load_words(load: Load | None) -> str:
+    if load is None or not load.stats.packets:
+        return ""
+    busy = sum(1 for packets in load.packets_by_cpu if packets)
+    share = max(load.packets_by_cpu) / load.stats.packets
+    cost = f"; {load.runs.each_ns:.0f} ns each, of the {load.runs.count} timed" if load.runs.each_ns else ""
+    return f"{terminal.count(busy, 'CPU')}, the busiest has {share:.0%} of the packets{cost}"
+
+
+def _load_object(load: Load | None) -> dict[str, Any]:
+    return {
+        "hit_rate": load.stats.hit_rate if load else None,
+        "packets_by_cpu": list(load.packets_by_cpu) if load else None,
+        "ns_per_packet": load.runs.each_ns if load else None,
+    }
 
 
 def _last(status: Status) -> str:

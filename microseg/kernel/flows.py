@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ from microseg.abi_session import Session
 from microseg.kernel.clock import jiffies_now
 from microseg.kernel.events import EventReader
 from microseg.kernel.packet_run import DROP, FrameContext, Runner, RunResult, XdpRunner
-from microseg.kernel.programs import XDP_FOLDER
+from microseg.kernel.programs import TC, XDP, XDP_FOLDER
+from microseg.kernel.runs import Runs, runs_of
 from microseg.kernel.tcx import places_of
 from microseg.policy.rules import Verdict
-from microseg.reconcile.dataplane import Hook, KernelError
+from microseg.reconcile.dataplane import Hook, KernelError, NotLoadedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +83,20 @@ class Flows:
         """Return the statistics of each CPU, for Stats.from_bytes."""
         totals = self._dataplane.map("stats")
         return totals.split_per_cpu(totals.lookup(_ZERO))
+
+    def packets_by_cpu(self) -> tuple[int, ...]:
+        """Return the packets that each CPU has judged or found known."""
+        return tuple(Stats.from_bytes([one]).packets for one in self.stats_by_cpu())
+
+    def runs(self) -> dict[Direction, Runs]:
+        """Return the runs of the programs by direction: those while the kernel's BPF statistics were on."""
+        totals = dict.fromkeys(Direction, Runs(0, 0))
+        for unit, folder in ((TC, ""), (XDP, f"{XDP_FOLDER}/")):
+            for name in unit.entries:
+                direction = Direction.INGRESS if name.startswith("ingress") else Direction.EGRESS
+                with suppress(NotLoadedError), self._dataplane.program(f"{folder}{name}") as program:
+                    totals[direction] += runs_of(program)
+        return totals
 
     def settings(self) -> Settings:
         """Return timeouts, event rate and adoption."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from microseg.kernel.bpf import Attributes, Command, Descriptor, object_info, program_by_id
+from microseg.kernel.bpf import Attributes, Command, Descriptor, object_info
 
 _RUN_TIME = 0
 """BPF_STATS_RUN_TIME of enum bpf_stats_type."""
@@ -27,6 +27,14 @@ class Runs:
     count: int
     duration_ns: int
 
+    def __add__(self, other: Runs) -> Runs:
+        return Runs(self.count + other.count, self.duration_ns + other.duration_ns)
+
+    @property
+    def each_ns(self) -> float | None:
+        """Nanoseconds of a run; None when none was counted."""
+        return self.duration_ns / self.count if self.count else None
+
 
 def counting() -> Descriptor:
     """Turn the statistics on until the descriptor is closed, if only by the end of the process.
@@ -37,9 +45,8 @@ def counting() -> Descriptor:
     return Descriptor(asked.call_or_raise(Command.ENABLE_STATS, "turn the kernel's BPF statistics on"))
 
 
-def runs_of(program_id: int) -> Runs:
-    """Return the runs of a loaded program; raises NotFoundError when it is gone."""
-    with program_by_id(program_id) as program:
-        raw = object_info(program.fd, _INFO_SIZE, "read a program's statistics")
+def runs_of(program: Descriptor) -> Runs:
+    """Return the runs of a loaded program."""
+    raw = object_info(program.fd, _INFO_SIZE, "read a program's statistics")
     duration_ns, count = struct.unpack_from("=2Q", raw, _RUNS_AT)
     return Runs(count, duration_ns)

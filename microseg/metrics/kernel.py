@@ -16,13 +16,14 @@ from microseg.reconcile.known import recall
 from microseg.reconcile.observed import read_observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from prometheus_client import Metric
 
-    from microseg.abi_flow import Stats
+    from microseg.abi_flow import Direction, Stats
     from microseg.kernel.dataplane import PinnedDataPlane
+    from microseg.kernel.runs import Runs
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.records import Attribution
     from microseg.reconcile.state import StateStore
@@ -64,6 +65,7 @@ class KernelCollector(Collector):
                     flows = Flows(plane)
                     families += _of_packets(flows.stats())
                     families.append(_of_sessions(flows.count_sessions()))
+                    families += _of_processors(flows.packets_by_cpu(), flows.runs())
         except (KernelError, OSError):
             families = []
         up.add_metric([], float(bool(families)))
@@ -145,6 +147,23 @@ def _of_packets(stats: Stats) -> Iterable[Metric]:
     yield CounterMetricFamily(
         "microseg_sessions_refused", "Sessions that could not be stored.", value=stats.sessions_full
     )
+
+
+def _of_processors(packets_by_cpu: Sequence[int], runs: Mapping[Direction, Runs]) -> Iterable[Metric]:
+    packets = CounterMetricFamily("microseg_seen_packets", "Packets that a processor saw.", labels=["cpu"])
+    for cpu, count in enumerate(packets_by_cpu):
+        packets.add_metric([str(cpu)], count)
+    counted = "while the kernel counted them (kernel.bpf_stats_enabled)."
+    times = CounterMetricFamily(
+        "microseg_program_run_seconds", f"Time in the program {counted}", labels=["direction"]
+    )
+    counts = CounterMetricFamily(
+        "microseg_program_runs", f"Runs of the program {counted}", labels=["direction"]
+    )
+    for direction, each in runs.items():
+        times.add_metric([direction.name.lower()], each.duration_ns / 1e9)
+        counts.add_metric([direction.name.lower()], each.count)
+    yield from (packets, times, counts)
 
 
 def _of_sessions(counts: Mapping[str, int]) -> Metric:

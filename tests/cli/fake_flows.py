@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
-from microseg.abi_flow import Stats
+from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
+from microseg.kernel.runs import Runs
 
 
 @dataclass
@@ -22,3 +23,11 @@ class FakeFlows:
     def stats(self) -> Stats:
         """Return that nothing ever went through."""
         return Stats(dict.fromkeys(Outcome, 0), *[0] * (len(fields(Stats)) - 1))
+
+    def packets_by_cpu(self) -> tuple[int, ...]:
+        """Return that no CPU saw anything."""
+        return 0, 0
+
+    def runs(self) -> dict[Direction, Runs]:
+        """Return that the kernel counted nothing."""
+        return dict.fromkeys(Direction, Runs(0, 0))

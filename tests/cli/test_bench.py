@@ -239,3 +239,9 @@ def test_under_a_filter(machine: Machine) -> None:
     assert mine["ns_per_packet_in"] > 10
     assert mine["ns_per_packet_out"] > 10
     assert found["sessions"]["after"] == 1
+    status = machine.objects("status")
+    assert sum(status["packets_by_cpu"]) > 0
+    assert status["ns_per_packet"] > 10, "timed while it was measured"
+    assert re.search(
+        r"load +\d CPUs?, the busiest has \d+% of the packets; \d+ ns each", machine.expect(0, "status")
+    )

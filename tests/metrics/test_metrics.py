@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from reconcile.fake import FakeDataPlane
 from tree import ROOT
 
-from microseg.abi_flow import Stats
+from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.agent_settings import Endpoint
 from microseg.gitops.observer import Silent
@@ -37,6 +37,7 @@ from microseg.gitops.record import (
     SetAside,
     Try,
 )
+from microseg.kernel.runs import Runs
 from microseg.metrics import serving
 from microseg.metrics.agent import AgentMetrics
 from microseg.metrics.kernel import action_of
@@ -73,6 +74,12 @@ class FakeFlows:
 
     def count_sessions(self) -> dict[str, int]:
         return {"session4": 5, "session6": 6, "opening4": 7, "opening6": 8}
+
+    def packets_by_cpu(self) -> tuple[int, ...]:
+        return 30, 10
+
+    def runs(self) -> dict[Direction, Runs]:
+        return {Direction.INGRESS: Runs(20, 3_000_000), Direction.EGRESS: Runs(0, 0)}
 
 
 @pytest.fixture
@@ -118,6 +125,9 @@ def test_what_the_kernel_says(text: str) -> None:
     assert value(text, "microseg_capacity_entries", map="policy") == 131_072
     assert 0 < value(text, "microseg_entries", map="policy") < 20
     assert value(text, "microseg_verdict_packets_total", action="deny", policy="default") == 2
+    assert value(text, "microseg_seen_packets_total", cpu="0") == 30
+    assert value(text, "microseg_program_run_seconds_total", direction="ingress") == pytest.approx(0.003)
+    assert value(text, "microseg_program_runs_total", direction="ingress") == 20
 
 
 def test_what_the_record_says(text: str) -> None:
