@@ -21,7 +21,7 @@ SYN, ACK = 0x02, 0x10
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The frame of a packet but for its source address and port.
+    """The frame of a packet but for the address and port of its flow.
 
     Attributes:
         dst_mac: Ethernet address of the receiver, as text.
@@ -32,6 +32,7 @@ class Template:
         flags: of TCP.
         first_port: source port of the first flow.
         length: of the frame in bytes, Ethernet header included.
+        replies: from that destination to the flows' sources, the other way round.
 
     """
 
@@ -43,23 +44,24 @@ class Template:
     flags: int = ACK
     first_port: int = 1024
     length: int = 60
+    replies: bool = False
 
     @property
     def frame(self) -> bytes:
-        """Return it with both checksums and the source port 0; IPv6 needs a frame of 80 bytes at least."""
+        """Return it with both checksums and the flow's port 0; IPv6 needs a frame of 80 bytes at least."""
         return self._ethernet() + self._network() + self._transport()
 
     @property
     def network_sum(self) -> int:
-        """Sum of the IPv4 header without its source address; 0 for IPv6, which has no checksum."""
+        """Sum of the IPv4 header without the flow's address; 0 for IPv6, which has no checksum."""
         header = self._network()
-        return 0 if self.dst.version == 6 else _sum(header[:12] + header[16:])
+        return 0 if self.dst.version == 6 else _sum(header[:12] + self.dst.packed)
 
     @property
     def transport_sum(self) -> int:
         """Sum for the checksum of the transport, pseudo-header included, without what the generator writes.
 
-        Of an IPv6 source address all but its last four bytes (RFC 8200 8.1).
+        Of the flow's IPv6 address all but its last four bytes (RFC 8200 8.1).
         """
         transport = self._transport()
         known = self.first.packed[:-4] + self.dst.packed
@@ -71,17 +73,19 @@ class Template:
 
     def _network(self) -> bytes:
         rest = self.length - _ETHERNET
-        addresses = self.first.packed + self.dst.packed
+        ends = (self.dst, self.first) if self.replies else (self.first, self.dst)
+        addresses = ends[0].packed + ends[1].packed
         if self.dst.version == 4:
             return struct.pack("!BBHHHBBH", 0x45, 0, rest, 1, 0x4000, 64, self.protocol, 0) + addresses
         return struct.pack("!IHBB", 6 << 28, rest - _IPV6, self.protocol, 64) + addresses
 
     def _transport(self) -> bytes:
         room = self.length - _ETHERNET - (_IPV4 if self.dst.version == 4 else _IPV6)
+        ports = (self.port, 0) if self.replies else (0, self.port)
         if self.protocol is Protocol.UDP:
-            header = struct.pack("!HHHH", 0, self.port, room, 0)
+            header = struct.pack("!HHHH", *ports, room, 0)
         else:
-            header = struct.pack("!HHIIBBHHH", 0, self.port, 1, 1, 5 << 4, self.flags, 65535, 0, 0)
+            header = struct.pack("!HHIIBBHHH", *ports, 1, 1, 5 << 4, self.flags, 65535, 0, 0)
         assert room >= len(header), f"a frame of {self.length} bytes is too short"
         return header.ljust(room, b"\0")
 

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from microseg.bench.frames import Template
 
-_ORDER = struct.Struct("=10I")
+_ORDER = struct.Struct("=11I12s")
 """struct mg_order."""
+_CONTEXT = struct.Struct("=6I")
+"""struct xdp_md."""
 _ZERO = bytes(4)
 _LIVE_FRAMES = 1 << 1
 """BPF_F_TEST_XDP_LIVE_FRAMES."""
@@ -66,13 +68,14 @@ class Generator:
         self._order = order
 
     def aim(self, template: Template, flows: Flows, ifindex: int) -> None:
-        """Say what send() sends, and out of which interface of the caller's namespace."""
+        """Say what send() sends, and out of which interface of the caller's namespace; 0: it comes in."""
         assert not flows.count or flows.count % _STRIDE, "all flows get their turn"
         stride = _STRIDE % flows.count if flows.count else 1
         order = (
             *(ifindex, flows.count, stride, flows.hosts),
             *(int(template.first) & 0xFFFFFFFF, template.first_port),
             *(template.network_sum, template.transport_sum, flows.start, 0),
+            *(template.replies, template.frame[:12]),
         )
         self._order.update(_ZERO, _ORDER.pack(*order))
 
@@ -80,16 +83,24 @@ class Generator:
         """Return the number of packets since aim()."""
         return int(_ORDER.unpack(self._order.lookup(_ZERO))[9])
 
-    def send(self, frame: bytes, packets: int) -> int:
+    def turn(self) -> int:
+        """Return the flow of the last packet, with which another aim() would go on."""
+        return int(_ORDER.unpack(self._order.lookup(_ZERO))[8])
+
+    def send(self, frame: bytes, packets: int, enters: int = 0) -> int:
         """Send as fast as it goes, and return the nanoseconds a packet took; an interrupt ends it early.
+
+        What other processes have of the processor is not in that. Packets that come in do so through the
+        interface of this index; 0: the loopback's.
 
         Raises CallError: the kernel has no live frames (before 5.18), or it may not be.
         """
         buffer = ctypes.create_string_buffer(frame, len(frame))
+        context = ctypes.create_string_buffer(_CONTEXT.pack(0, len(frame), 0, enters, 0, 0), _CONTEXT.size)
         attributes = Attributes(
             "4I2Q4I2Q3I",
             *(self._program.fd, 0, len(frame), 0, address_of(buffer), 0),
-            *(packets, 0, 0, 0, 0, 0),
+            *(packets, 0, _CONTEXT.size, 0, address_of(context), 0),
             *(_LIVE_FRAMES, 0, min(_BATCH, packets)),
         )
         _, number = attributes.call(Command.PROG_TEST_RUN)
