@@ -30,7 +30,7 @@ _PARTNERS = 64
 """With how many products one of the other family is tried to be told together."""
 
 _PARTNERS_OF_MANY = 4
-"""The same behind TOTAL_LIMIT products, of which a reader looks at the first only."""
+"""The same when there are more than TOTAL_LIMIT; then both ends of what is told together need names."""
 
 _FEW = 64
 """More exceptions than this aren't looked into: they stand there as the rules have them."""
@@ -194,15 +194,15 @@ class Wording:
         by_ends: dict[tuple[Bits, Bits], list[_Piece]] = {}
         for piece in pieces:
             by_ends.setdefault(piece[0][:2], []).append(piece)
+        many = len(by_ends) > TOTAL_LIMIT
         found: list[tuple[Region, list[_Piece]]] = []
         of_one_family: dict[ServiceSet, list[int]] = {}
         for mine in by_ends.values():
             regions = [self._stack.space.region(box) for box, _ in mine]
             region = Region(regions[0].src, regions[0].dst, union(each.service for each in regions))
             partners = of_one_family.setdefault(region.service, [])
-            tried = _PARTNERS if len(found) <= TOTAL_LIMIT else _PARTNERS_OF_MANY
-            for partner in partners[-tried:]:
-                both = self._of_both_families(found[partner][0], region)
+            for partner in partners[-(_PARTNERS_OF_MANY if many else _PARTNERS) :]:
+                both = self._of_both_families(found[partner][0], region, named=many)
                 if both:
                     partners.remove(partner)
                     found[partner] = both, found[partner][1] + mine
@@ -212,11 +212,16 @@ class Wording:
                 found.append((region, mine))
         return [(self._product(region), mine) for region, mine in found]
 
-    def _of_both_families(self, region: Region, other: Region) -> Region | None:
-        """Return regions of one family each, with one service, as one, if that is easier to read."""
+    def _of_both_families(self, region: Region, other: Region, *, named: bool) -> Region | None:
+        """Return regions of one family each, with one service, as one, if that is easier to read.
+
+        If asked for, only one whose ends have names, which is quickly seen.
+        """
         if any(region.src.family(family) and other.src.family(family) for family in Family):
             return None
         src, dst = region.src | other.src, region.dst | other.dst
+        if named and not (self._addresses.name(src) and self._addresses.name(dst)):
+            return None
         apart = sum(self._addresses.cost(each.src, each.dst) for each in (region, other))
         return Region(src, dst, region.service) if self._addresses.cost(src, dst) < apart else None
 
