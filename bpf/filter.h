@@ -4,6 +4,7 @@
 #define MICROSEG_FILTER_H
 
 #include "debug.h"
+#include "denied.h"
 #include "parse.h"
 #include "scratch.h"
 #include "session.h"
@@ -58,6 +59,8 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 	now = bpf_jiffies64();
 	outcome = ms_parse(frame, &packet, link);
 	ms_trace_packet(&packet, outcome);
+	if (!outcome && ms_denied_again(&packet, counts, generation, direction, now))
+		return MS_RETURN_DROP;
 	if (!outcome && !packet.unusual) {
 		session = ms_session_find(&packet);
 		if (session && ms_session_steady(session, generation, now)) {

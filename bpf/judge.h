@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "debug.h"
+#include "denied.h"
 #include "events.h"
 #include "fragment.h"
 #include "policy.h"
@@ -66,10 +67,12 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	ms_session_count(&session, &scratch->packet, scratch->now);
 	if (scratch->reopen)
 		ms_session_delete(&scratch->packet);
-	if (ms_opening_store(&scratch->packet, &session))
+	if (ms_opening_store(&scratch->packet, &session)) {
 		stats->sessions_full++;
-	else
-		stats->sessions_created++;
+		return;
+	}
+	stats->sessions_created++;
+	ms_openings_tell(&scratch->packet);
 }
 
 /* A packet of a session that was judged under another generation. */
@@ -134,6 +137,7 @@ ms_inline __u32 ms_follow(ms_frame *frame, struct ms_scratch *scratch)
 	struct ms_session *session;
 	__u32 opening;
 
+	scratch->opened = ms_openings_now(packet);
 	session = ms_find(packet, &opening);
 	if (session && ms_session_expired(session, scratch->now)) {
 		ms_trace("session: expired");
@@ -197,8 +201,12 @@ ms_inline __u32 ms_conclude(ms_frame *frame, struct ms_stats *stats, struct ms_s
 		return ms_rejudged(frame, stats, scratch);
 	if (scratch->related == MS_RELATED)
 		return ms_passes(s) ? MS_PASS_ICMP_ERROR : MS_DROP_REVOKED;
-	if (!ms_passes(s))
+	if (!ms_passes(s)) {
+		if (s->verdict == MS_VERDICT_DENY && !scratch->adopt)
+			ms_denied_remember(&scratch->packet, scratch->generation, scratch->direction, scratch->now,
+					   s->rule, scratch->opened);
 		return ms_denial(s);
+	}
 	if (!scratch->alone && !scratch->related)
 		ms_open(frame, stats, scratch);
 	if (audit)

@@ -35,6 +35,9 @@ MS_MAP("lru_hash", struct ms_key6, struct ms_session, session6, MS_ENTRIES_SESSI
 MS_MAP("lru_hash", struct ms_key4, struct ms_session, opening4, MS_ENTRIES_OPENING4, 0);
 MS_MAP("lru_hash", struct ms_key6, struct ms_session, opening6, MS_ENTRIES_OPENING6, 0);
 
+/* How many sessions were stored, by a hash of their keys; see denied.h. */
+MS_MAP("array", int, __u32, openings, MS_ENTRIES_OPENINGS, 0);
+
 /* Packets whose first fragment passed, so that the later ones may follow. */
 MS_MAP("lru_hash", struct ms_fragment_key4, struct ms_fragment, fragment4, MS_ENTRIES_FRAGMENT4, 0);
 MS_MAP("lru_hash", struct ms_fragment_key6, struct ms_fragment, fragment6, MS_ENTRIES_FRAGMENT6, 0);

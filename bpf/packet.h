@@ -29,6 +29,7 @@ struct ms_packet {
 	union {
 		struct ms_key4 key4;
 		struct ms_key6 key6;
+		__u64 word[5]; /* either key, by words */
 	};
 	union {
 		struct {

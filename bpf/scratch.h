@@ -65,6 +65,7 @@ struct ms_scratch {
 		__u64 steps; /* 0: none of them was taken yet */
 	};
 	__u32 direction;
+	__u32 opened; /* ms_openings_now() before the session was looked for */
 	struct ms_question question;
 	struct ms_search search;
 };

@@ -6,6 +6,7 @@
 #ifndef MICROSEG_STATES_H
 #define MICROSEG_STATES_H
 
+#include "denied.h"
 #include "session.h"
 
 #define MS_BOTH_FIN (MS_SESSION_CLIENT_FIN | MS_SESSION_SERVER_FIN)
@@ -156,6 +157,7 @@ ms_inline void ms_session_advance(ms_frame *frame, struct ms_session *session, s
 	session->ifindex = ms_frame_ifindex(frame);
 	if (ms_session_store(packet, session) == 0)
 		ms_opening_delete(packet);
+	ms_openings_tell(packet); /* who missed it in both maps meanwhile may have denied it */
 }
 
 #endif

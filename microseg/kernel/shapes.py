@@ -23,6 +23,9 @@ EVENT_BUFFER_BYTES = 1 << 20
 FRAGMENTS = 1024
 """Packets of each family whose later fragments may follow."""
 
+OPENINGS = 4096
+"""Counts of stored sessions, by a hash of their keys: a power of two."""
+
 OPENING_SHARE = 8
 """One opening session is kept for so many sessions."""
 
@@ -75,6 +78,7 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
         "fragment6": MapShape(
             MapType.LRU_HASH, abi_session.FRAGMENT_KEY6_SIZE, abi_session.FRAGMENT_SIZE, FRAGMENTS
         ),
+        "openings": MapShape(MapType.ARRAY, 4, 4, OPENINGS),
         "stats": MapShape(MapType.PERCPU_ARRAY, 4, abi_flow.STATS_SIZE, 1),
         "rule_counters": MapShape(
             MapType.PERCPU_HASH, 4, abi_flow.RULE_COUNT_SIZE, sizing.rule_counters, _NO_PREALLOC

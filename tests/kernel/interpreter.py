@@ -19,6 +19,7 @@ CONTEXT, LENGTH, PROTOCOL, IFINDEX, DATA, DATA_END = 192, 0, 16, 40, 76, 80
 WORD = (1 << 64) - 1
 HALF = (1 << 32) - 1
 SIZES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}
+ATOMIC = 0xC3
 END = 0xD0
 """Changes the order of octets."""
 ARITHMETIC: dict[int, Callable[[int, int, int], int]] = {
@@ -183,6 +184,11 @@ class _Run:
 
     def _move(self, opcode: int, target: int, source: int, offset: int, immediate: int) -> None:
         size, registers = SIZES[opcode & 0x18], self._registers
+        if opcode & 0xE7 == ATOMIC:
+            assert immediate == 0, f"atomic operation {immediate:#x} is not adding"
+            place = registers[target] + offset
+            self._machine.store(place, size, self._machine.load(place, size) + registers[source])
+            return
         assert opcode & 0xE0 == 0x60, f"{opcode:#x} is no plain access to memory"
         if opcode & 7 == 1:
             registers[target] = self._machine.load(registers[source] + offset, size)

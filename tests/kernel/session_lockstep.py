@@ -133,7 +133,13 @@ class Lockstep:
         until = self._lab.plane.boot_time_s() + AN_HOUR_S if adopting else 0
         self._hz = settings.hz
         self._lab.plane.write_settings(
-            replace(settings, idle_s=settings.idle_s | IDLE_S, adopt_until_s=until, answers_per_s=0)
+            replace(
+                settings,
+                idle_s=settings.idle_s | IDLE_S,
+                adopt_until_s=until,
+                answers_per_s=0,
+                events_per_s=0,  # so that what was denied is remembered
+            )
         )
 
     def _rule_packets(self) -> dict[int, int]:

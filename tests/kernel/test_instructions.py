@@ -19,10 +19,11 @@ from kernel.laboratory import tcp, tcp6, udp
 from scapy.packet import Packet as Frame
 
 from microseg.abi import Root, SlotConfig
-from microseg.abi_flow import STATS_SIZE
+from microseg.abi_flow import RULE_COUNT_SIZE, STATS_SIZE
 from microseg.abi_session import State
 from microseg.abi_settings import Settings
 from microseg.kernel.programs import TC
+from microseg.kernel.shapes import OPENINGS
 from microseg.policy.rules import Verdict
 
 pytestmark = pytest.mark.compiles
@@ -31,6 +32,7 @@ MEASURED_WITH = 14
 ZERO, ONE = bytes(4), (1).to_bytes(4, "little")
 GENERATION, PASSES, DROPS = 2, 0xFFFFFFFF, 2
 ROOM = 4096
+DENIED_LINES = 256 * 64
 HOT = {"stats": 1, "policy_root": 1}
 CLIENT, SERVER = "10.1.1.1", "10.1.2.1"
 ESTABLISHED = tcp(CLIENT, SERVER, 40000, 80, "A", b"payload")
@@ -78,6 +80,9 @@ def machine(compiled: Compiled) -> Machine:
     for index in (ZERO, ONE):
         made.put("scratch", index, bytes(ROOM))
         made.put("budgets", index, bytes(16))
+    made.put("denied", ZERO, bytes(DENIED_LINES))
+    for place in range(OPENINGS):
+        made.put("openings", place.to_bytes(4, "little"), bytes(4))
     return made
 
 
@@ -113,9 +118,9 @@ def check(
 @pytest.mark.parametrize(
     ("frame", "instructions"),
     [
-        pytest.param(ESTABLISHED, 248, id="TCP"),
-        pytest.param(udp(CLIENT, SERVER, 40000, 53, b"payload of it"), 251, id="UDP"),
-        pytest.param(tcp6("2001:db8::1", "2001:db8::2", 40000, 80, "A", b"payload"), 296, id="TCP over IPv6"),
+        pytest.param(ESTABLISHED, 264, id="TCP"),
+        pytest.param(udp(CLIENT, SERVER, 40000, 53, b"payload of it"), 270, id="UDP"),
+        pytest.param(tcp6("2001:db8::1", "2001:db8::2", 40000, 80, "A", b"payload"), 301, id="TCP over IPv6"),
     ],
 )
 def test_established(compiled: Compiled, machine: Machine, frame: Frame, instructions: int) -> None:
@@ -123,7 +128,7 @@ def test_established(compiled: Compiled, machine: Machine, frame: Frame, instruc
     machine.put(name, key, session())
     way = machine.run("ms_ingress", bytes(frame))
     assert way.result == PASSES
-    check(compiled, way, HOT | {name: 1}, instructions)
+    check(compiled, way, HOT | {"budgets": 1, name: 1}, instructions)
 
 
 def test_no_policy(compiled: Compiled, machine: Machine) -> None:
@@ -137,6 +142,8 @@ NEW = udp(CLIENT, SERVER, 40000, 99, b"payload of it")
 JUDGED = {
     "stats": 2,
     "policy_root": 1,
+    "budgets": 1,
+    "openings": 1,
     "session4": 2,
     "opening4": 1,
     "scratch": 2,
@@ -152,13 +159,24 @@ JUDGED = {
 def test_denied(compiled: Compiled, machine: Machine) -> None:
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == DROPS
-    check(compiled, way, JUDGED | {"config": 2, "budgets": 1}, 774)
+    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 907)
     assert dict(way.written) == {"rule_counters": 1}
+
+
+def test_denied_again(compiled: Compiled, machine: Machine) -> None:
+    machine.put("config", ZERO, Settings(events_per_s=0).to_bytes())
+    machine.put("rule_counters", ZERO, bytes(RULE_COUNT_SIZE))
+    for _ in range(2):
+        way = machine.run("ms_ingress", bytes(NEW))
+        assert way.result == DROPS
+    remembered = {"budgets": 1, "denied": 1, "config": 1, "openings": 1, "rule_counters": 1}
+    check(compiled, way, HOT | remembered, 347)
+    assert not way.written
 
 
 def test_first_of_a_flow(compiled: Compiled, machine: Machine) -> None:
     machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == PASSES
-    check(compiled, way, JUDGED | {"config": 2}, 736)
+    check(compiled, way, JUDGED | {"config": 2, "openings": 2}, 799)
     assert dict(way.written) == {"rule_counters": 1, "opening4": 1}
