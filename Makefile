@@ -5,6 +5,7 @@ JOBS ?= 2
 TESTS ?= tests
 KERNELS ?= bookworm trixie-backports
 CORPUS ?=
+BENCH ?=
 C_FILES := $(wildcard bpf/*.c bpf/*.h tests/bench/*.c)
 
 # A caller's Python (pyenv, PYTHONPATH, packages of the user) must not reach ours.
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench-dataplane bench-agent bench-apply bench-lint bench-control test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
+.PHONY: help setup demo bench bench-dataplane bench-agent bench-apply bench-lint bench-control test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ setup: kernel ## install what is missing: apt packages, .venv, bpffs (root; ever
 
 demo: kernel ## three hosts, a policy under git, and real connections allowed, refused and revoked (root)
 	@$(PYTHON) -m examples.demo
+
+bench: kernel ## everything below, and docs/performance.md made of it; BENCH="side lint" for a part (root, half an hour)
+	@scripts/setup.sh bench
+	@cd tests && ../$(PYTHON) -m bench.every $(BENCH)
 
 bench-agent: kernel ## from a push to the first packet judged by the new policy, way by way (root, 3 minutes)
 	@cd tests && ../$(PYTHON) -m bench.agent_delay

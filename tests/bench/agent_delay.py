@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from bench.results import Limit, Row, Section, Table, report
 from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts
 from gitops.agent_world import git, policy
 
@@ -20,10 +20,12 @@ LIMIT_MS = 250.0
 POLL_MS = 1000.0
 FIRST_PORT = 20_000
 RULE = "  allow web -> db : udp/{}\n"
+COMMAND = "make bench-agent"
+NOTE = f"From `git push` returning, or a rename, to the first datagram that arrives; {PUSHES} times each way."
 
 
 @dataclass(frozen=True)
-class Row:
+class Way:
     """One way for the agent to hear of a push.
 
     Attributes:
@@ -77,26 +79,26 @@ def by_files(machine: AgentMachine) -> Callable[[str], None]:
     return write
 
 
-ROWS = (
-    Row("post-receive hook, remote fetched", by_hook, LIMIT_MS),
-    Row("branch of a local bare repository", by_branch, LIMIT_MS),
-    Row("files of the policy directory (no git)", by_files, LIMIT_MS),
-    Row(f"polling every {POLL_MS / 1000:g} s", by_polling, POLL_MS + LIMIT_MS, spread_s=POLL_MS / 1000),
+WAYS = (
+    Way("post-receive hook, remote fetched", by_hook, LIMIT_MS),
+    Way("branch of a local bare repository", by_branch, LIMIT_MS),
+    Way("files of the policy directory (no git)", by_files, LIMIT_MS),
+    Way(f"polling every {POLL_MS / 1000:g} s", by_polling, POLL_MS + LIMIT_MS, spread_s=POLL_MS / 1000),
 )
 
 
-def measure(row: Row, folder: Path) -> list[float]:
+def measure(way: Way, folder: Path) -> list[float]:
     """Return the delays in ms; a packet that comes before `git push` has returned counts as 0."""
     delays, chance = [], random.Random(1)
     with bpf_file_system(folder / "pins") as pins, two_hosts() as namespace:
         machine = AgentMachine(folder, pins, namespace)
         first = machine.clone.push(policy(1), "the first")
-        enforce = row.set_up(machine)
+        enforce = way.set_up(machine)
         machine.start()
         try:
             machine.wait_for(first)
             for port in range(FIRST_PORT, FIRST_PORT + PUSHES):
-                time.sleep(chance.uniform(0, row.spread_s))
+                time.sleep(chance.uniform(0, way.spread_s))
                 with datagrams(namespace, port) as arrival:
                     enforce(policy(1, more=RULE.format(port)))
                     returned = time.monotonic()
@@ -106,22 +108,19 @@ def measure(row: Row, folder: Path) -> list[float]:
     return delays
 
 
-def main() -> NoReturn:
-    """Measure and print a table; ends with 1 when a limit is missed."""
-    print("| Told by | ms, median | least | quartiles | most | at most |\n|---|---|---|---|---|---|")  # noqa: T201
-    missed = False
-    for row in ROWS:
+def measured() -> Section:
+    """Measure all ways."""
+    rows, limits = [], []
+    for way in WAYS:
         with tempfile.TemporaryDirectory(prefix="bench-agent-") as folder:
-            delays = measure(row, Path(folder))
+            delays = measure(way, Path(folder))
         low, median, high = statistics.quantiles(delays, n=4)
-        missed |= median > row.limit_ms
-        print(  # noqa: T201
-            f"| {row.name} | {median:.0f} | {min(delays):.0f} | {low:.0f}-{high:.0f} | {max(delays):.0f} "
-            f"| {row.limit_ms:.0f} |",
-            flush=True,
-        )
-    sys.exit(1 if missed else 0)
+        rows.append(Row(way.name, (median, min(delays), low, high, max(delays))))
+        limits.append(Limit(f"{way.name}, median, ms", median, most=way.limit_ms))
+    columns = ("ms, median", "least", "lower quartile", "upper quartile", "most")
+    table = Table("From a push to the first packet", columns, tuple(rows), COMMAND, NOTE)
+    return Section("from a push to enforcement", (table,), tuple(limits))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(report(measured, __doc__))

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.results import Limit, Row, Section, Table, report
+
 from microseg import abi
 from microseg.abi import PolicyMap, SlotConfig, SlotContents, with_digest
 from microseg.kernel.dataplane import PinnedDataPlane
@@ -32,6 +34,8 @@ FEW, RULES, MANY = 10, 10_000, 100_000
 ROUNDS = 9
 ROLLBACK_LIMIT, STAGING_LIMIT = 2.0, 0.05
 OPERATOR = Operator("root", "bench")
+COMMAND = "make bench-apply"
+NOTE = f"Medians of {ROUNDS}. The time of staging is processor time, most of it spent on what differs."
 
 
 def contents_of(count: int, changed: int = 0) -> SlotContents:
@@ -93,20 +97,27 @@ def staging_ms(host: Host, before: SlotContents, after: SlotContents) -> float:
     return statistics.median(taken)
 
 
-def main() -> int:
+def measured() -> Section:
+    """Measure everything."""
     with a_host() as host:
         few, many = rollback_ms(host, FEW), rollback_ms(host, MANY)
         nothing, old, new = contents_of(0), contents_of(RULES), contents_of(RULES, 1)
         whole, one = staging_ms(host, nothing, new), staging_ms(host, old, new)
-    lines = (
-        f"rollback at {FEW} entries      {few:8.2f} ms",
-        f"rollback at {MANY} entries  {many:8.2f} ms   {many / few:.2f} x (limit {ROLLBACK_LIMIT})",
-        f"staging {RULES} rules       {whole:8.2f} ms of CPU",
-        f"staging 1 of {RULES} rules  {one:8.2f} ms of CPU   {one / whole:.1%} (limit {STAGING_LIMIT:.0%})",
+    rows = (
+        Row(f"rollback at {FEW} entries", (few,)),
+        Row(f"rollback at {MANY:,} entries", (many,)),
+        Row(f"staging {RULES:,} rules", (whole,)),
+        Row(f"staging a change of one rule of {RULES:,}", (one,)),
     )
-    sys.stdout.write("\n".join(lines) + "\n")
-    return int(many > ROLLBACK_LIMIT * few or one > STAGING_LIMIT * whole)
+    return Section(
+        "apply and rollback",
+        (Table("Rollback and staging", ("ms",), rows, COMMAND, NOTE),),
+        (
+            Limit(f"rollback at {MANY:,} entries, times at {FEW}", many / few, most=ROLLBACK_LIMIT),
+            Limit(f"staging one rule, of staging {RULES:,}", one / whole, most=STAGING_LIMIT),
+        ),
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measured, __doc__))

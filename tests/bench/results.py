@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,6 +54,12 @@ class Limit:
         too_little = self.least is not None and self.measured < self.least
         return not too_much and not too_little
 
+    @property
+    def bound(self) -> str:
+        """What was promised, in words."""
+        bounds = (("at most", self.most), ("at least", self.least))
+        return ", ".join(f"{word} {figure_text(bound)}" for word, bound in bounds if bound is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -82,7 +91,7 @@ class Section:
 
     def markdown(self) -> str:
         """Return tables and limits as they are printed."""
-        return "\n\n".join([*(_table(each) for each in self.tables), _limits(self.limits)]) + "\n"
+        return "\n\n".join([*(table_text(each) for each in self.tables), limits_table(self.limits)]) + "\n"
 
     def write(self, path: Path | None) -> None:
         """Keep it in a file, if one was asked for (`--json FILE`)."""
@@ -95,18 +104,32 @@ class Section:
         return int(not all(limit.held for limit in self.limits))
 
 
-def _table(table: Table) -> str:
+def report(measured: Callable[[], Section], about: str | None) -> int:
+    """Be the command of a benchmark: measure, say what was found, and return 1 when a limit is missed."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the result in this file")
+    file = parser.parse_args().json
+    found = measured()
+    sys.stdout.write(found.markdown())
+    found.write(file)
+    return found.exit_code
+
+
+def table_text(table: Table) -> str:
+    """Return a table in Markdown, with its command above and its note below."""
     lines = [f"### {table.title}", "", f"    {table.command}", ""]
     lines += [_cells(("", *table.columns)), "|" + "---|" * (len(table.columns) + 1)]
-    lines += [_cells((row.name, *map(_figure, row.figures))) for row in table.rows]
+    lines += [_cells((row.name, *map(figure_text, row.figures))) for row in table.rows]
     return "\n".join([*lines, *(["", table.note] if table.note else [])])
 
 
-def _limits(limits: tuple[Limit, ...]) -> str:
-    lines = ["| Limit | Measured | At most | At least | |", "|---|---|---|---|---|"]
-    for each in limits:
-        bounds = (_figure(each.measured), _figure(each.most), _figure(each.least))
-        lines.append(_cells((each.what, *bounds, "" if each.held else "**missed**")))
+def limits_table(limits: tuple[Limit, ...]) -> str:
+    """Return promises in Markdown, kept and missed."""
+    lines = ["| Promise | Measured | | |", "|---|---|---|---|"]
+    lines += [
+        _cells((each.what, figure_text(each.measured), each.bound, "" if each.held else "**missed**"))
+        for each in limits
+    ]
     return "\n".join(lines)
 
 
@@ -114,7 +137,8 @@ def _cells(texts: tuple[str, ...]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _figure(number: float | None) -> str:
+def figure_text(number: float | None) -> str:
+    """Return a figure with three digits at least, or nothing."""
     if number is None:
         return ""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
