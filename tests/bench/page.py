@@ -74,30 +74,46 @@ def render(results: Mapping[str, Found], prose: str) -> Page:
     {{table PART: TITLE}}       one of them
     {{plot PART: TITLE: UNIT}}  one of them as bars
     """
-    plots: dict[str, str] = {}
+    plots = {}
+    for place in _PLACE.finditer(prose):
+        if place["what"] == "plot":
+            table, unit = _to_plot(results, place)
+            plots[_plot_name(place, table)] = _plot(table, unit)
+    return Page(_PLACE.sub(lambda place: _filled(results, place), prose), plots)
 
-    def fill(place: re.Match[str]) -> str:
-        part, *rest = [word.strip() for word in (place["of"] or "").split(":")]
-        match place["what"]:
-            case "limits":
-                return "\n\n".join(_limits_by_part(results))
-            case "missed":
-                return _missed(results)
-            case "machine":
-                return f"{results[part].machine}, {results[part].day}"
-            case "tables":
-                return "\n\n".join(table_text(table) for table in results[part].section.tables)
-            case "table":
-                return table_text(_table(results[part], rest[0]))
-            case "plot":
-                table = _table(results[part], rest[0])
-                name = f"{part}-{_slug(table.title)}.svg"
-                plots[name] = _plot(table, rest[1])
-                return f"![{table.title}](performance/{name})"
-            case other:
-                raise ValueError(f"page.md: nothing is called {other}")
 
-    return Page(_PLACE.sub(fill, prose), plots)
+def _filled(results: Mapping[str, Found], place: re.Match[str]) -> str:
+    part, *rest = _words(place)
+    match place["what"]:
+        case "limits":
+            return "\n\n".join(_limits_by_part(results))
+        case "missed":
+            return _missed(results)
+        case "machine":
+            return f"{results[part].machine}, {results[part].day}"
+        case "tables":
+            return "\n\n".join(table_text(table) for table in results[part].section.tables)
+        case "table":
+            return table_text(_table(results[part], rest[0]))
+        case "plot":
+            table, _ = _to_plot(results, place)
+            return f"![{table.title}](performance/{_plot_name(place, table)})"
+        case other:
+            raise ValueError(f"page.md: nothing is called {other}")
+
+
+def _words(place: re.Match[str]) -> list[str]:
+    return [word.strip() for word in (place["of"] or "").split(":")]
+
+
+def _to_plot(results: Mapping[str, Found], place: re.Match[str]) -> tuple[Table, str]:
+    """Return the table, and the unit of its figures."""
+    part, title, unit = _words(place)
+    return _table(results[part], title), unit
+
+
+def _plot_name(place: re.Match[str], table: Table) -> str:
+    return f"{_words(place)[0]}-{re.sub(r'[^a-z0-9]+', '-', table.title.lower()).strip('-')}.svg"
 
 
 def _limits_by_part(results: Mapping[str, Found]) -> Iterator[str]:
@@ -128,7 +144,3 @@ def _plot(table: Table, unit: str) -> str:
         for number, column in enumerate(table.columns)
     ]
     return bars(table.title, unit, [row.name for row in table.rows], series)
-
-
-def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
