@@ -10,15 +10,15 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
-from itertools import chain
-from typing import TYPE_CHECKING
+from itertools import chain, compress
+from operator import is_not
+from typing import TYPE_CHECKING, Any
 
 from microseg.compiler.image import Prefix, ServiceElement
-from microseg.memo import Translation
 from microseg.policy.rules import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from microseg.compiler.image import Image, PolicyEntry, PolicyKey
     from microseg.policy.addresses import IPAddress
@@ -190,32 +190,57 @@ class SlotContents:
 
 
 class Encoder:
-    """Encodes one image after the other; an entry that is the same object as before is known."""
+    """Encodes one image after the other; of what is the same object as before the bytes are known."""
 
     def __init__(self) -> None:
-        self._ipv4: Translation[Prefix, tuple[int, ...], _Pair] = Translation()
-        self._ipv6: Translation[Prefix, tuple[int, ...], _Pair] = Translation()
-        self._by_destination: Translation[Prefix, tuple[ServiceElement, ...], _Pair] = Translation()
-        self._by_source: Translation[Prefix, tuple[ServiceElement, ...], _Pair] = Translation()
-        self._rules: Translation[PolicyKey, PolicyEntry, _Pair] = Translation()
+        self._tables = [_Table(pack) for pack in (_ipcache4, _ipcache6, _by_destination, _by_source, _rule)]
 
     def encode(self, image: Image) -> SlotContents:
         """Return the bytes of an image, entries in ascending order of their keys."""
+        given: tuple[Mapping[Any, Any], ...] = (
+            image.ipv4,
+            image.ipv6,
+            image.destination_services,
+            image.source_services,
+            image.rules,
+        )
+        ipv4, ipv6, by_destination, by_source, rules = (
+            table.entries(each) for table, each in zip(self._tables, given, strict=True)
+        )
         maps = {
-            PolicyMap.IPCACHE4: _sorted(self._ipv4.of(image.ipv4, _ipcache4).values()),
-            PolicyMap.IPCACHE6: _sorted(self._ipv6.of(image.ipv6, _ipcache6).values()),
-            PolicyMap.SERVICE: _sorted(
-                [
-                    *self._by_destination.of(image.destination_services, _by_destination).values(),
-                    *self._by_source.of(image.source_services, _by_source).values(),
-                ]
-            ),
-            PolicyMap.POLICY: _sorted(self._rules.of(image.rules, _rule).values()),
+            PolicyMap.IPCACHE4: ipv4,
+            PolicyMap.IPCACHE6: ipv6,
+            PolicyMap.SERVICE: dict(sorted({**by_destination, **by_source}.items())),
+            PolicyMap.POLICY: rules,
         }
         default_flags = EntryFlag.LOG if image.default_log else NO_ENTRY_FLAGS
         slot_flags = SlotFlag.HAS_SOURCE_PORTS if image.source_services else NO_SLOT_FLAGS
         config = SlotConfig(0, image.default_verdict, default_flags, slot_flags)
         return SlotContents(maps, with_digest(config, maps))
+
+
+class _Table:
+    """The entries of one table, made anew only where an item is another object than before."""
+
+    def __init__(self, pack: Callable[[Any, Any], _Pair]) -> None:
+        self._pack = pack
+        self._given: Mapping[Any, Any] = {}
+        self._entries: Entries = {}
+
+    def entries(self, given: Mapping[Any, Any]) -> Entries:
+        """Return the entries in ascending order of their keys; the same object when nothing is another."""
+        before = self._given
+        changed = list(compress(given, map(is_not, map(before.get, given), given.values())))
+        gone = before.keys() - given.keys() if len(before) + len(changed) > len(given) else ()
+        self._given = given
+        if not (changed or gone):
+            return self._entries
+        entries = dict(self._entries)
+        for item in gone:
+            del entries[self._pack(item, before[item])[0]]
+        entries.update(self._pack(item, given[item]) for item in changed)
+        self._entries = dict(sorted(entries.items()))
+        return self._entries
 
 
 def encode(image: Image) -> SlotContents:
@@ -315,10 +340,6 @@ def decode_service_list(value: bytes) -> tuple[ServiceElement, ...]:
     (count,) = _COUNT.unpack_from(value)
     end = _COUNT.size + count * _SERVICE_ELEMENT.size
     return tuple(ServiceElement(*each) for each in _SERVICE_ELEMENT.iter_unpack(value[_COUNT.size : end]))
-
-
-def _sorted(entries: Iterable[_Pair]) -> Entries:
-    return dict(sorted(entries))
 
 
 def _set_list(ids: tuple[int, ...]) -> bytes:

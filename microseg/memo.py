@@ -62,10 +62,10 @@ class Last(Generic[Given, Value]):
     def __init__(self) -> None:
         self._last: tuple[Given, Value] | None = None
 
-    def of(self, make: Callable[[], Value], given: Given) -> Value:
-        """Return the value of what is given."""
+    def of(self, make: Callable[[Value | None], Value], given: Given) -> Value:
+        """Return the value of what is given, made with the help of the last one."""
         if self._last is None or self._last[0] != given:
-            self._last = given, make()
+            self._last = given, make(self._last[1] if self._last else None)
         return self._last[1]
 
 

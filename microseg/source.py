@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,15 @@ class SourceTree(Protocol):
 
     def read(self, path: str) -> bytes:
         """Return a file's content; raises SourceError for whatever isn't a file inside the directory."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A policy directory that can tell, without reading a file, that it is as before."""
+
+    def version(self, path: str) -> str:
+        """Return what is the same only as long as the file's content is; empty for what can't be read."""
         ...
 
 
@@ -135,6 +145,11 @@ class MemoryTree:
         if relative not in self._files:
             raise SourceError(path, "no such file")
         return checked_size(path, self._files[relative])
+
+    def version(self, path: str) -> str:
+        """Return a hash of a file's content."""
+        content = self._files.get(path)
+        return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def checked_size(path: str, content: bytes) -> bytes:

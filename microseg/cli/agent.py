@@ -21,7 +21,7 @@ from microseg.gitops.probes import failing
 from microseg.gitops.record import Suspension
 from microseg.gitops.record_store import RecordStore
 from microseg.gitops.sources import FileSource, Watched, open_source
-from microseg.gitops.trying import Compile, Tryer
+from microseg.gitops.trying import Tryer
 from microseg.gitops.watching import Watcher, has_events
 from microseg.reconcile.confirm import confirm
 from microseg.reconcile.remembered import Remembered
@@ -71,7 +71,7 @@ def command(settings: Settings, log_format: str) -> None:
             run(settings, observer, compiler)
 
 
-def run(settings: Settings, observer: Observer, compiler: Compile) -> None:
+def run(settings: Settings, observer: Observer, compiler: ConfinedCompiler) -> None:
     """Run an agent in this process until a signal stops it.
 
     Raises:
@@ -104,7 +104,7 @@ def _poll_s(settings: Settings) -> float:
 def _surroundings(  # noqa: PLR0917  a list of what is needed
     settings: Settings,
     source: Source,
-    compiler: Compile,
+    compiler: ConfinedCompiler,
     inbox: Inbox,
     observer: Observer,
     rewatch: Callable[[], None],
@@ -112,7 +112,7 @@ def _surroundings(  # noqa: PLR0917  a list of what is needed
     who, remembered = instance.operator(settings), Remembered()
     return Surroundings(
         source=source,
-        tryer=Tryer(source, compiler, lambda contents: _request(settings, who, contents)),
+        tryer=Tryer(source, compiler, lambda contents: _request(settings, who, contents), compiler.forget),
         host=lambda: instance.opened(settings, remembered),
         control=Control(settings.state_dir, settings.run_dir),
         store=RecordStore(settings.state_dir, settings.run_dir),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from microseg.compiler.image import Prefix, ServiceElement
 from microseg.policy import ranges
@@ -48,11 +48,30 @@ def inherit(blocks: Mapping[Prefix, set[Member]], bits: int) -> dict[Prefix, fro
 
 def of_ranges(sets: Iterable[tuple[int, Ranges]], bits: int) -> dict[Prefix, tuple[int, ...]]:
     """Return block -> ids of all sets that contain it, ascending, for the blocks of all sets."""
-    blocks: defaultdict[Prefix, set[int]] = defaultdict(set)
-    for set_id, numbers in sets:
-        for number, prefix_bits in ranges.prefixes(numbers, bits):
-            blocks[Prefix(number, prefix_bits)].add(set_id)
-    return {block: tuple(sorted(ids)) for block, ids in inherit(blocks, bits).items()}
+    return of_blocks(((set_id, blocks(numbers, bits)) for set_id, numbers in sets), bits, {})
+
+
+def blocks(numbers: Ranges, bits: int) -> tuple[Prefix, ...]:
+    """Return the blocks of a set of bits-wide numbers."""
+    return tuple(Prefix(number, prefix_bits) for number, prefix_bits in ranges.prefixes(numbers, bits))
+
+
+def of_blocks(
+    sets: Iterable[tuple[int, Iterable[Prefix]]], bits: int, before: Mapping[Prefix, tuple[int, ...]]
+) -> dict[Prefix, tuple[int, ...]]:
+    """Return block -> ids of all sets that contain it; a list that is as before is the same object."""
+    found: defaultdict[Prefix, set[int]] = defaultdict(set)
+    for set_id, of_set in sets:
+        for block in of_set:
+            found[block].add(set_id)
+    return {
+        block: _as_before(tuple(sorted(ids)), before.get(block))
+        for block, ids in inherit(found, bits).items()
+    }
+
+
+def _as_before(found: Value, before: Value | None) -> Value:
+    return before if before is not None and before == found else found
 
 
 def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Value]]:
@@ -78,28 +97,66 @@ def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Va
 
 ServiceBlocks = dict[Prefix, tuple[ServiceElement, ...]]
 
+Lists = frozenset[tuple[int, ...]]
 
-def of_services(services: Iterable[tuple[int, ServiceSet]]) -> tuple[ServiceBlocks, ServiceBlocks]:
-    """Return the blocks by destination port and those by source port.
+
+class ServiceTables(NamedTuple):
+    """Which services stand over each block of ports, and which have a target in common."""
+
+    by_destination: ServiceBlocks
+    by_source: ServiceBlocks
+    together: Lists
+
+
+def several(lists: Iterable[tuple[int, ...]]) -> Lists:
+    """Return the lists that have more than one member."""
+    return frozenset(each for each in lists if len(each) > 1)
+
+
+class Placed(NamedTuple):
+    """Where a service stands: blocks by destination port, by source port, and all that have its targets."""
+
+    by_destination: tuple[tuple[Prefix, ServiceElement], ...]
+    by_source: tuple[tuple[Prefix, ServiceElement], ...]
+    targets: tuple[Prefix, ...]
+
+
+def place(service_id: int, service: ServiceSet) -> Placed:
+    """Return where a service stands.
 
     Each rectangle of destination and source ports goes where its own side is the narrower, so that few
     elements stand over one port; without a condition on the source port that is the destination side.
     """
+    by_destination: list[tuple[Prefix, ServiceElement]] = []
+    by_source: list[tuple[Prefix, ServiceElement]] = []
+    for targets, source_ports in _rectangles(service):
+        if source_ports == (ALL_PORTS,):
+            by_destination += _at(targets, ServiceElement(service_id, *ALL_PORTS))
+            continue
+        for protocol, ports in _by_protocol(targets):
+            for source in source_ports:
+                if ports[1] - ports[0] <= source[1] - source[0]:
+                    by_destination += _at(_on(protocol, ports), ServiceElement(service_id, *source))
+                else:
+                    by_source += _at(_on(protocol, source), ServiceElement(service_id, *ports))
+    return Placed(tuple(by_destination), tuple(by_source), blocks(service.targets(), TARGET_BITS))
+
+
+def of_services(placed: Mapping[int, Placed], before: ServiceTables | None = None) -> ServiceTables:
+    """Return the tables of services by their ids; a list that is as before is the same object."""
     by_destination: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
     by_source: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
-    for service_id, service in services:
-        for targets, source_ports in _rectangles(service):
-            if source_ports == (ALL_PORTS,):
-                _place(by_destination, targets, ServiceElement(service_id, *ALL_PORTS))
-                continue
-            for protocol, ports in _by_protocol(targets):
-                for source in source_ports:
-                    if ports[1] - ports[0] <= source[1] - source[0]:
-                        element = ServiceElement(service_id, *source)
-                        _place(by_destination, _on(protocol, ports), element)
-                    else:
-                        _place(by_source, _on(protocol, source), ServiceElement(service_id, *ports))
-    return _listed(by_destination), _listed(by_source)
+    for each in placed.values():
+        for block, element in each.by_destination:
+            by_destination[block].add(element)
+        for block, element in each.by_source:
+            by_source[block].add(element)
+    together = of_blocks(((service_id, each.targets) for service_id, each in placed.items()), TARGET_BITS, {})
+    return ServiceTables(
+        _listed(by_destination, before.by_destination if before else {}),
+        _listed(by_source, before.by_source if before else {}),
+        several(together.values()),
+    )
 
 
 def _contains(outer: Prefix, inner: Prefix, bits: int) -> bool:
@@ -137,10 +194,13 @@ def _on(protocol: int, ports: Range) -> Range:
     return protocol << 16 | ports[0], protocol << 16 | ports[1]
 
 
-def _place(blocks: defaultdict[Prefix, set[ServiceElement]], where: Range, element: ServiceElement) -> None:
+def _at(where: Range, element: ServiceElement) -> Iterator[tuple[Prefix, ServiceElement]]:
     for number, prefix_bits in ranges.prefixes((where,), TARGET_BITS):
-        blocks[Prefix(number, prefix_bits)].add(element)
+        yield Prefix(number, prefix_bits), element
 
 
-def _listed(blocks: Mapping[Prefix, set[ServiceElement]]) -> ServiceBlocks:
-    return {block: tuple(sorted(elements)) for block, elements in inherit(blocks, TARGET_BITS).items()}
+def _listed(blocks: Mapping[Prefix, set[ServiceElement]], before: ServiceBlocks) -> ServiceBlocks:
+    return {
+        block: _as_before(tuple(sorted(elements)), before.get(block))
+        for block, elements in inherit(blocks, TARGET_BITS).items()
+    }

@@ -15,10 +15,9 @@ from microseg.policy.addresses import Family
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.compiler.containment import ServiceBlocks
+    from microseg.compiler.containment import Lists, ServiceTables
     from microseg.compiler.drafts import Block, Draft
     from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
-    from microseg.compiler.numbering import Lists
     from microseg.compiler.precedence import Leg
     from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import Ruleset
@@ -36,14 +35,6 @@ class SetTables(NamedTuple):
     together: Lists
 
 
-class ServiceTables(NamedTuple):
-    """Which services contain each block of ports, and which have a target in common."""
-
-    by_destination: ServiceBlocks
-    by_source: ServiceBlocks
-    together: Lists
-
-
 def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     """Return the image of a ruleset. Limits are checked apart, in `limits`."""
     memory = memory or Memory()
@@ -51,24 +42,13 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     written = [memory.drafts.of(partial(drafts.draft, policy), (policy,)) for policy in policies]
     sets: dict[str, AddressSet] = _joined([each.sets for each in written])
     services: dict[str, ServiceSet] = _joined([each.services for each in written])
-    set_ids = _joined([each.set_ids for each in written])
-    service_ids = _joined([each.service_ids for each in written])
-    displaced = Displaced(
-        *(
-            tuple(ids.settle(kind, wanted).items())
-            for kind, wanted in (
-                ("set", set_ids),
-                ("service", service_ids),
-                ("rule", _joined([each.rule_ids for each in written])),
-            )
-        )
-    )
-    set_ids.update(displaced.sets)
-    service_ids.update(displaced.services)
+    displaced = _displaced(written)
+    set_ids = _joined([each.set_ids for each in written]) | dict(displaced.sets)
+    service_ids = _joined([each.service_ids for each in written]) | dict(displaced.services)
     blocks = _blocks(written, displaced, memory)
-    of_sets = memory.set_tables.of(partial(_set_tables, sets, set_ids), (sets, set_ids))
+    of_sets = memory.set_tables.of(partial(_set_tables, sets, set_ids, memory), (sets, set_ids))
     of_services = memory.service_tables.of(
-        partial(_service_tables, services, service_ids), (services, service_ids)
+        partial(_service_tables, services, service_ids, memory), (services, service_ids)
     )
     meeting = Meeting(of_sets.together, of_services.together)
     return Image(
@@ -83,6 +63,16 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
         set_names={set_id: name for name, set_id in set_ids.items()},
         service_names={service_id: name for name, service_id in service_ids.items()},
     )
+
+
+def _displaced(written: Sequence[Draft]) -> Displaced:
+    """Return the names of all policies that can't have the id they want."""
+    wanted = {
+        "set": [each.set_ids for each in written],
+        "service": [each.service_ids for each in written],
+        "rule": [each.rule_ids for each in written],
+    }
+    return Displaced(*(tuple(ids.settle(kind, _joined(parts)).items()) for kind, parts in wanted.items()))
 
 
 def _joined(parts: Sequence[Mapping[_Key, _Value]]) -> dict[_Key, _Value]:
@@ -106,23 +96,38 @@ def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> l
     return blocks
 
 
-def _set_tables(sets: Mapping[str, AddressSet], set_ids: Mapping[str, int]) -> SetTables:
-    ipv4, ipv6 = (
-        containment.of_ranges(
-            ((set_ids[name], addresses.family(family)) for name, addresses in sets.items()), family.bits
+def _set_tables(
+    sets: Mapping[str, AddressSet], set_ids: Mapping[str, int], memory: Memory, before: SetTables | None
+) -> SetTables:
+    last: SetTables = before or SetTables({}, {}, frozenset())
+    tables = []
+    for family, table in ((Family.IPV4, last.ipv4), (Family.IPV6, last.ipv6)):
+        placed = (
+            (set_ids[name], memory.blocks_of_sets.of(partial(_blocks_of, each, family), (each,), family))
+            for name, each in sets.items()
         )
-        for family in (Family.IPV4, Family.IPV6)
-    )
-    return SetTables(ipv4, ipv6, frozenset((*ipv4.values(), *ipv6.values())))
+        tables.append(containment.of_blocks(placed, family.bits, table))
+    ipv4, ipv6 = tables
+    return SetTables(ipv4, ipv6, containment.several((*ipv4.values(), *ipv6.values())))
 
 
-def _service_tables(services: Mapping[str, ServiceSet], service_ids: Mapping[str, int]) -> ServiceTables:
-    by_destination, by_source = containment.of_services(
-        (service_ids[name], service) for name, service in services.items()
-    )
-    targets = ((service_ids[name], service.targets()) for name, service in services.items())
-    together = containment.of_ranges(targets, containment.TARGET_BITS)
-    return ServiceTables(by_destination, by_source, frozenset(together.values()))
+def _blocks_of(addresses: AddressSet, family: Family) -> tuple[Prefix, ...]:
+    return containment.blocks(addresses.family(family), family.bits)
+
+
+def _service_tables(
+    services: Mapping[str, ServiceSet],
+    service_ids: Mapping[str, int],
+    memory: Memory,
+    before: ServiceTables | None,
+) -> ServiceTables:
+    placed = {
+        number: memory.placed.of(
+            partial(containment.place, number, services[name]), (services[name],), number
+        )
+        for name, number in service_ids.items()
+    }
+    return containment.of_services(placed, before)
 
 
 def _entries(

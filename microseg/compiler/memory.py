@@ -15,9 +15,11 @@ from microseg.memo import Last, Memo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from microseg.compiler.containment import Placed, ServiceTables
     from microseg.compiler.drafts import Block, Draft, Entries
     from microseg.compiler.expressions import Statement
-    from microseg.compiler.lower import ServiceTables, SetTables
+    from microseg.compiler.image import Prefix
+    from microseg.compiler.lower import SetTables
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile
     from microseg.policy.addresses import AddressSet
@@ -38,6 +40,7 @@ class Memory:
         remarks: what there is to say about a file, or a policy by itself.
         active: each policy without what has expired.
         drafts, blocks, entries: each policy, on its way to entries.
+        blocks_of_sets, placed: where each set, and each service, stands in the tables.
         set_tables, service_tables: the tables of all sets, and of all services.
         numbers: the precedences of each policy.
 
@@ -52,6 +55,8 @@ class Memory:
     active: Memo[Policy] = field(default_factory=Memo)
     drafts: Memo[Draft] = field(default_factory=Memo)
     blocks: Memo[Block] = field(default_factory=Memo)
+    blocks_of_sets: Memo[tuple[Prefix, ...]] = field(default_factory=Memo)
+    placed: Memo[Placed] = field(default_factory=Memo)
     set_tables: Last[object, SetTables] = field(default_factory=Last)
     service_tables: Last[object, ServiceTables] = field(default_factory=Last)
     numbers: Memo[tuple[int, ...]] = field(default_factory=Memo)
@@ -67,6 +72,8 @@ class Memory:
             self.active,
             self.drafts,
             self.blocks,
+            self.blocks_of_sets,
+            self.placed,
             self.numbers,
             self.entries,
         ):

@@ -16,10 +16,9 @@ from microseg.compiler.precedence import overlapping
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from microseg.compiler.containment import Lists
     from microseg.compiler.drafts import Block
     from microseg.memo import Memo
-
-    Lists: TypeAlias = frozenset[tuple[int, ...]]
 
 Numbers: TypeAlias = tuple[int, ...]
 

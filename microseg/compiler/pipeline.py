@@ -70,7 +70,7 @@ def compile_tree(
 
     Args:
         tree: the directory, on disk or in a commit.
-        today: rules whose last day is before it are left out; the image has no other clock in it (I5).
+        today: rules whose last day is before it are left out; there is no other clock in the image (I5).
         audit: only report what would be denied.
         capacities: entries each kernel map can hold; None leaves them unchecked.
         notice: how long before its last day a rule is announced to expire.
@@ -85,16 +85,13 @@ def compile_tree(
     found += checks.check(parsed.files, resolution, today, notice, whole=whole, known=memory.remarks)
     intended = _active_on(resolution.ruleset, today, memory)
     ruleset = intended.audited() if audit else intended
-    image = None
-    if not has_errors(found):
-        image = lower(ruleset, memory)
+    image = None if has_errors(found) else lower(ruleset, memory)
+    if image:
         found += limits.check(ruleset, image, capacities)
-    if has_errors(found):
-        image = None
     return Compilation(
         ruleset=ruleset,
         intended=intended,
-        image=image,
+        image=None if has_errors(found) else image,
         diagnostics=tuple(in_order(ignores.silence(found, parsed.files))),
         sources=parsed.texts | resolution.scope.sources,
         files=tuple(parsed.files),

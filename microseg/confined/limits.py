@@ -10,7 +10,8 @@ class Limits:
     """What one compilation may take.
 
     Attributes:
-        cpu_s: of processor time.
+        cpu_s: of processor time, of all that one process compiles.
+        life_s: of processor time after which a process makes room for another when it has answered.
         memory: bytes of address space.
         wall_s: from the request to the answer.
         files: policy files.
@@ -19,6 +20,7 @@ class Limits:
     """
 
     cpu_s: int = 60
+    life_s: float = 30.0
     memory: int = 2 << 30
     wall_s: float = 300.0
     files: int = 20_000

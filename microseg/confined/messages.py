@@ -18,6 +18,7 @@ from microseg.abi import (
     SlotContents,
     digest_of,
 )
+from microseg.confined.changes import changed_mapping, mapping_changes
 from microseg.confined.limits import Limits
 from microseg.diagnostics import Code, Diagnostic, Label, Severity
 from microseg.policy.addresses import AddressSet
@@ -51,6 +52,8 @@ class Job:
         audit: only report what would be denied.
         lifelines: what must not be cut.
         limits: what it may take.
+        versions: of files; the content of one is the same as long as this is. Others are read anew.
+        base: digest of the last answer, in hexadecimal: what differs from that is enough; empty: none.
 
     """
 
@@ -60,6 +63,8 @@ class Job:
     audit: bool
     lifelines: Lifelines
     limits: Limits
+    versions: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
 
     def to_bytes(self) -> bytes:
         """Return it as JSON; file names that aren't UTF-8 survive."""
@@ -72,6 +77,8 @@ class Job:
             "kept": [[kept.name, _packet_to_json(kept.packet)] for kept in self.lifelines.kept],
             "hosts": [self.lifelines.hosts.v4, self.lifelines.hosts.v6],
             "limits": asdict(self.limits),
+            "versions": dict(self.versions),
+            "base": self.base,
         }
         return json.dumps(value).encode()
 
@@ -87,6 +94,8 @@ class Job:
             value["audit"],
             _lifelines(value["kept"], value["hosts"]),
             Limits(**value["limits"]),
+            value["versions"],
+            value["base"],
         )
 
 
@@ -110,29 +119,38 @@ class Said:
     evidence: Evidence = field(default_factory=Evidence)
 
 
-def said_to_bytes(said: Said) -> bytes:
-    """Return it as JSON; file names that aren't UTF-8 survive."""
-    rules = {number: [at.policy, at.text, at.path, at.line] for number, at in said.names.rules.items()}
+def said_to_bytes(said: Said, names: Names | None = None, base: str = "") -> bytes:
+    """Return it as JSON; file names that aren't UTF-8 survive.
+
+    Args:
+        said: all of it.
+        names: of the answer that this is a difference to; None: of none.
+        base: what that answer is called.
+
+    """
+    before = names or Names()
     value = {
+        "base": base,
         "diagnostics": [_diagnostic_to_json(each) for each in said.diagnostics],
         "failures": [_diagnostic_to_json(each) for each in said.failures],
         "sources": dict(said.sources),
-        "rules": rules,
-        "sets": dict(said.names.sets),
-        "services": dict(said.names.services),
+        "rules": mapping_changes(before.rules, said.names.rules, _attribution_to_json),
+        "sets": mapping_changes(before.sets, said.names.sets, str),
+        "services": mapping_changes(before.services, said.names.services, str),
         "cuts": said.evidence.cuts,
         "expected": [_expected_to_json(each) for each in said.evidence.expected],
     }
     return json.dumps(value).encode()
 
 
-def said_from_bytes(data: bytes) -> Said:
-    """Read it; raises ValueError for anything else."""
+def said_from_bytes(data: bytes, known: Mapping[str, Names] | None = None) -> Said:
+    """Read it, given the names of answers it may be a difference to; raises ValueError for anything else."""
     try:
         value = json.loads(data)
-        rules = {int(number): _attribution(at) for number, at in value["rules"].items()}
-        sets = {int(number): _text(name) for number, name in value["sets"].items()}
-        services = {int(number): _text(name) for number, name in value["services"].items()}
+        base = {"": Names(), **(known or {})}[value["base"]]
+        rules = changed_mapping(base.rules, value["rules"], _attribution)
+        sets = changed_mapping(base.sets, value["sets"], _text)
+        services = changed_mapping(base.services, value["services"], _text)
         return Said(
             tuple(_diagnostic(each) for each in value["diagnostics"]),
             tuple(_diagnostic(each) for each in value["failures"]),
@@ -213,6 +231,10 @@ def _span(value: Json) -> Span:
     path, *numbers = _list(value, 5)
     line, column, end_line, end_column = (_number(each) for each in numbers)
     return Span(_text(path), line, column, end_line, end_column)
+
+
+def _attribution_to_json(at: Attribution) -> Json:
+    return [at.policy, at.text, at.path, at.line]
 
 
 def _attribution(value: Json) -> Attribution:

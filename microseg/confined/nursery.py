@@ -1,8 +1,8 @@
 """The confined process: `python -I -m microseg.confined.nursery`, with pipes as standard input and output.
 
 It imports the compiler and compiles something small, so that all of it is in memory; then it gives up what
-it can do, and makes a child of its own for each job. So a job starts in a millisecond, and what one policy
-did to its process is gone before the next.
+it can do, and makes a child of its own that compiles. So that starts in a millisecond. The child goes on from
+one accepted policy to the next, and remembers what is as before; with one that is not accepted it ends.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 import traceback
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from microseg.abi import encode
+from microseg.abi import Encoder
 from microseg.analysis.examine import examine
+from microseg.analysis.memory import Memory
 from microseg.confined import cage, wire
+from microseg.confined.changes import contents_changes
 from microseg.confined.messages import Job, Said, contents_to_bytes, said_to_bytes, spoken_of
 from microseg.confined.wire import Kind
+from microseg.memo import Translation
 from microseg.policy.addresses import ANY_ADDRESS
 from microseg.reconcile import proving
-from microseg.reconcile.desired import names_of
+from microseg.reconcile.desired import Attributions, names_of
 from microseg.reconcile.safeguards import Lifelines
 from microseg.source import MemoryTree, SourceError
+
+if TYPE_CHECKING:
+    from microseg.abi import SlotContents
+    from microseg.reconcile.records import Names
 
 REQUESTS, ANSWERS = 0, 1
 
@@ -40,22 +48,83 @@ test "one" { expect allow here & any4 -> any4 - here : tcp/80 expect deny any ->
 
 
 class RemoteTree:
-    """The policy directory on the other side of the pipe."""
+    """The policy directory on the other side of the pipe.
 
-    def __init__(self, paths: tuple[str, ...]) -> None:
-        self._paths = paths
+    Args:
+        job: names the files.
+        known: versions and contents of files, which are replaced by those of this directory.
+
+    """
+
+    def __init__(self, job: Job, known: dict[str, tuple[str, bytes]]) -> None:
+        self._paths = job.paths
+        self._versions = job.versions
+        self._known = known
+        for path in known.keys() - job.versions.keys():
+            del known[path]
 
     def policy_paths(self) -> list[str]:
         """Return the paths of all policy files."""
         return list(self._paths)
 
     def read(self, path: str) -> bytes:
-        """Ask for a file; raises SourceError."""
+        """Ask for a file that isn't known in its version; raises SourceError."""
+        version = self._versions.get(path)
+        if version is not None and path in self._known and self._known[path][0] == version:
+            return self._known[path][1]
         wire.send(ANSWERS, Kind.READ, os.fsencode(path))
         kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
         if kind is Kind.UNREADABLE:
             raise SourceError(path, payload.decode(errors="replace"))
+        if version is not None:
+            self._known[path] = version, payload
         return payload
+
+
+class Life:
+    """What a process knows of the policies it has compiled."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+        self._encoder = Encoder()
+        self._attributions: Attributions = Translation()
+        self._files: dict[str, tuple[str, bytes]] = {}
+        self._last: tuple[SlotContents, Names] | None = None
+
+    def compile(self, job: Job) -> None:
+        """Do a job and tell what came of it."""
+        tree = RemoteTree(job, self._files)
+        examination = examine(
+            tree, job.today, audit=job.audit, capacities=job.capacities, memory=self._memory
+        )
+        compilation, failures = examination.compilation, examination.failures
+        shown = spoken_of([*compilation.diagnostics, *failures])
+        sources = {path: text for path, text in compilation.sources.items() if path in shown}
+        if compilation.image is None:
+            wire.send(ANSWERS, Kind.SAID, said_to_bytes(Said(compilation.diagnostics, failures, sources)))
+            wire.send(ANSWERS, Kind.IMAGE)
+            return
+        evidence = proving.evidence_of(compilation, job.lifelines, self._memory)
+        names = names_of(compilation.image, self._attributions)
+        said = Said(compilation.diagnostics, failures, sources, names, evidence)
+        self._answer(job, said, self._encoder.encode(compilation.image))
+
+    def _answer(self, job: Job, said: Said, contents: SlotContents) -> None:
+        """Send what differs from the last answer, if that is what the other side has; else all of it."""
+        last, self._last = self._last, (contents, said.names)
+        if last and last[0].config.digest.hex() == job.base:
+            wire.send(ANSWERS, Kind.SAID, said_to_bytes(said, last[1], job.base))
+            wire.send(ANSWERS, Kind.CHANGES, contents_changes(last[0], contents))
+        else:
+            wire.send(ANSWERS, Kind.SAID, said_to_bytes(said))
+            wire.send(ANSWERS, Kind.IMAGE, contents_to_bytes(contents))
+
+    def settle(self) -> None:
+        """Use the time between two jobs to forget what is of no use; meanwhile nothing is collected."""
+        self._memory.age()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
 
 
 def main() -> None:
@@ -73,43 +142,39 @@ def main() -> None:
     wire.send(ANSWERS, Kind.READY)
     while True:
         try:
-            _, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
+            kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
         except wire.ClosedError:
             return
+        if kind is not Kind.JOB:
+            continue  # there is nothing to forget
         if not (child := os.fork()):
-            _run(payload)
+            _live(payload)
         _, status = os.waitpid(child, 0)
         if status:
             os._exit(os.waitstatus_to_exitcode(status) % 256)
 
 
-def _run(payload: bytes) -> NoReturn:
-    """Do one job, whatever comes of it, and end."""
+def _live(payload: bytes) -> NoReturn:
+    """Do one job after the other until told to forget them, or until something goes wrong, and end."""
     try:
-        job = Job.from_bytes(payload)
+        life, job = Life(), Job.from_bytes(payload)
         cage.enter_job(job.limits)
-        said, image = _compile(job)
-        wire.send(ANSWERS, Kind.SAID, said_to_bytes(said))
-        wire.send(ANSWERS, Kind.IMAGE, image)
+        life.compile(job)
+        while time.process_time() < job.limits.life_s:
+            life.settle()
+            kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
+            if kind is not Kind.JOB:
+                break
+            job = Job.from_bytes(payload)
+            life.compile(job)
+    except wire.ClosedError:
+        pass
     except MemoryError:
         wire.send(ANSWERS, Kind.MEMORY)
     except BaseException:  # noqa: BLE001  a mistake of ours must reach the operator
         wire.send(ANSWERS, Kind.BROKEN, traceback.format_exc().encode(errors="replace"))
     finally:
         os._exit(0)
-
-
-def _compile(job: Job) -> tuple[Said, bytes]:
-    tree = RemoteTree(job.paths)
-    examination = examine(tree, job.today, audit=job.audit, capacities=job.capacities)
-    compilation, failures = examination.compilation, examination.failures
-    shown = spoken_of([*compilation.diagnostics, *failures])
-    sources = {path: text for path, text in compilation.sources.items() if path in shown}
-    if compilation.image is None:
-        return Said(compilation.diagnostics, failures, sources), b""
-    evidence = proving.evidence_of(compilation, job.lifelines)
-    said = Said(compilation.diagnostics, failures, sources, names_of(compilation.image), evidence)
-    return said, contents_to_bytes(encode(compilation.image))
 
 
 if __name__ == "__main__":

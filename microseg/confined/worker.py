@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from microseg.confined import wire
+from microseg.confined.changes import changed_contents
 from microseg.confined.errors import ConfinedCompilerError, TooCostlyError
 from microseg.confined.limits import Limits
 from microseg.confined.messages import Job, contents_from_bytes, said_from_bytes
@@ -21,7 +22,7 @@ from microseg.confined.wire import ClosedError, Kind, WireError
 from microseg.reconcile.desired import Desired
 from microseg.reconcile.errors import NoPolicyError, PolicyError, ReconcileError
 from microseg.reconcile.safeguards import NO_LIFELINES
-from microseg.source import SourceError
+from microseg.source import SourceError, Versioned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from microseg.abi import PolicyMap, SlotContents
     from microseg.confined.messages import Said
+    from microseg.reconcile.records import Names
     from microseg.reconcile.revision import Revision
     from microseg.reconcile.safeguards import Lifelines
     from microseg.source import SourceTree
@@ -38,17 +40,25 @@ COMMAND = (sys.executable, "-I", "-m", "microseg.confined.nursery")
 
 STANDS = "nothing was changed"
 
+RENEW_S = 1.0
+"""Time for a few bytes to be taken by somebody who has nothing else to do."""
+
 
 class ConfinedCompiler:
     """Compiles in a process without privileges; a context manager that ends it.
 
-    The process is made on first use, or by start(), and kept: it makes a child of its own for each job.
+    The process is made on first use, or by start(), and kept: a child of it compiles, and remembers what it
+    has compiled until it is told to forget. A wrong policy is forgotten at once; whoever doesn't accept a
+    right one says so by forget().
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
+        self._last: tuple[SlotContents, Names] | None = None
+        self._sizes: dict[str, int] = {}
+        self._text = 0
 
     @property
     def pid(self) -> int | None:
@@ -93,9 +103,14 @@ class ConfinedCompiler:
         """
         paths = tuple(tree.policy_paths())
         self._check_paths(paths)
-        said, contents = self._ask(tree, Job(paths, today, capacities, audit, lifelines, self._limits))
+        versions = self._versions(tree, paths)
+        base = self._last[0].config.digest.hex() if self._last else ""
+        job = Job(paths, today, capacities, audit, lifelines, self._limits, versions, base)
+        said, contents = self._ask(tree, job)
         if contents is None:
+            self.forget()
             raise PolicyError(said.diagnostics, said.sources)
+        self._last = contents, said.names
         return Desired(
             contents,
             said.names,
@@ -106,8 +121,18 @@ class ConfinedCompiler:
             evidence=said.evidence,
         )
 
+    def forget(self) -> None:
+        """Let another process compile the next policy, one that has seen nothing of the last ones."""
+        self._last = None
+        if self._ready:
+            try:
+                wire.send(self._request_end(), Kind.RENEW, deadline=time.monotonic() + RENEW_S)
+            except WireError:
+                self.close()
+
     def close(self) -> None:
         """End the process."""
+        self._last = None
         if self._process is None:
             return
         self._process.kill()
@@ -130,6 +155,16 @@ class ConfinedCompiler:
     ) -> None:
         self.close()
 
+    def _versions(self, tree: SourceTree, paths: tuple[str, ...]) -> dict[str, str]:
+        """Return the versions of all policy files, and of what they needed last time, if they are known."""
+        known: dict[str, str] = {}
+        if isinstance(tree, Versioned):
+            versions = ((path, tree.version(path)) for path in dict.fromkeys((*paths, *self._sizes)))
+            known = {path: version for path, version in versions if version}
+        self._sizes = {path: size for path, size in self._sizes.items() if path in known}
+        self._text = sum(self._sizes.values())
+        return known
+
     def _check_paths(self, paths: tuple[str, ...]) -> None:
         if not paths:
             raise NoPolicyError(
@@ -144,9 +179,9 @@ class ConfinedCompiler:
         deadline = time.monotonic() + self._limits.wall_s
         try:
             self._begin(job, deadline)
-            said = said_from_bytes(self._serve(tree, deadline))
-            image = self._receive(Kind.IMAGE, wire.IMAGE_LIMIT, deadline)
-            return said, contents_from_bytes(image) if image else None
+            known = {self._last[0].config.digest.hex(): self._last[1]} if self._last else {}
+            said = said_from_bytes(self._serve(tree, deadline), known)
+            return said, self._image(deadline)
         except ClosedError as error:
             raise self._obituary() from error
         except (WireError, ValueError) as error:
@@ -163,22 +198,31 @@ class ConfinedCompiler:
             self._ready = True
         wire.send(self._request_end(), Kind.JOB, job.to_bytes(), deadline)
 
+    def _image(self, deadline: float) -> SlotContents | None:
+        """Receive an image, or its difference to the last one; None: there is none."""
+        kind, payload = wire.receive(self._answer_end(), wire.IMAGE_LIMIT, deadline)
+        if kind is Kind.CHANGES and self._last:
+            return changed_contents(self._last[0], payload)
+        self._expect(kind, Kind.IMAGE, payload)
+        return contents_from_bytes(payload) if payload else None
+
     def _serve(self, tree: SourceTree, deadline: float) -> bytes:
         """Answer questions for files until the process has said what it has to say."""
-        left = self._limits.text
         while True:
             kind, payload = wire.receive(self._answer_end(), wire.CONTENT_LIMIT, deadline)
             if kind is Kind.SAID:
                 return payload
             self._expect(kind, Kind.READ, payload)
+            path = os.fsdecode(payload)
             try:
-                content = tree.read(os.fsdecode(payload))
+                content = tree.read(path)
             except SourceError as error:
                 reason = error.reason.encode(errors="replace")
                 wire.send(self._request_end(), Kind.UNREADABLE, reason, deadline)
                 continue
-            left -= len(content)
-            if left < 0:
+            self._text += len(content) - self._sizes.get(path, 0)
+            self._sizes[path] = len(content)
+            if self._text > self._limits.text:
                 raise _too_costly(f"it has more than {self._limits.text >> 20} MiB of text")
             wire.send(self._request_end(), Kind.CONTENT, content, deadline)
 

@@ -67,6 +67,14 @@ class GitTree:
             raise SourceError(path, "not a regular file")
         return self._blob(path, entry)
 
+    def version(self, path: str) -> str:
+        """Return the name of the object that has a file's content; empty for what can't be read."""
+        try:
+            entry = self._entries.get(self._resolve(path))
+        except SourceError:
+            return ""
+        return entry.name if entry else ""
+
     def close(self) -> None:
         """End the git processes that serve this tree."""
         self._repo.close()

@@ -83,12 +83,14 @@ class Tryer:
         source: has the candidate's text.
         compile: makes the desired contents of it.
         request: makes the request for an apply of them, as the instance is set.
+        forget: is called after what wasn't accepted: nobody shall remember having compiled it.
 
     """
 
     source: Source
     compile: Compile
     request: Callable[[Callable[[Mapping[PolicyMap, int]], Desired]], Request]
+    forget: Callable[[], None] = lambda: None
 
     def run(self, host: Host, what: Try, announce: Callable[[StepName], None]) -> Tried:
         """Try; whatever goes wrong is in the answer."""
@@ -112,8 +114,10 @@ class Tryer:
             with self.source.open(what.candidate) as tree:
                 result = self._apply(tree, host, what.candidate.revision, announce)
         except (*LASTING, GitError) as error:
+            self.forget()
             return Tried(ended(Outcome.REFUSED, error))
         except (ReconcileError, KernelError, OSError) as error:
+            self.forget()
             return Tried(ended(Outcome.FAILED, error))
         outcome = Outcome.UNCHANGED if result.plan.is_empty else Outcome.DONE
         return Tried(ended(outcome, None, result.generation), result.plan.desired, result.warnings)

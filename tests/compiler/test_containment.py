@@ -37,11 +37,17 @@ def test_a_narrower_block_names_what_the_wider_one_does() -> None:
     assert table == {Prefix(0, 0): (1,), Prefix(8, BITS): (1, 2)}
 
 
+def tables_of(services: list[ServiceSet]) -> containment.ServiceTables:
+    return containment.of_services(
+        {number: containment.place(number, each) for number, each in enumerate(services, start=1)}
+    )
+
+
 @given(st.lists(services, max_size=4), st.sampled_from([6, 17]), ports, ports)
 def test_elements_of_both_sides_find_each_service_once(
     named: list[ServiceSet], protocol: int, port: int, source_port: int
 ) -> None:
-    by_destination, by_source = containment.of_services(enumerate(named, start=1))
+    by_destination, by_source, _ = tables_of(named)
     destination = longest_match(by_destination, protocol << 16 | port, containment.TARGET_BITS) or ()
     source = longest_match(by_source, protocol << 16 | source_port, containment.TARGET_BITS) or ()
     found = [e.service_id for e in destination if e.low <= source_port <= e.high]
@@ -51,12 +57,11 @@ def test_elements_of_both_sides_find_each_service_once(
 
 
 def test_services_without_source_ports_need_no_second_lookup() -> None:
-    _, by_source = containment.of_services([(1, ServiceSet.of(6)), (2, ServiceSet.of(17, (53, 53)))])
-    assert not by_source
+    assert not tables_of([ServiceSet.of(6), ServiceSet.of(17, (53, 53))]).by_source
 
 
 def test_a_source_port_alone_stands_on_the_source_side() -> None:
-    by_destination, by_source = containment.of_services([(1, ServiceSet.of(17, (0, 65535), (53, 53)))])
+    by_destination, by_source, _ = tables_of([ServiceSet.of(17, (0, 65535), (53, 53))])
     assert not by_destination
     assert list(by_source) == [Prefix(17 << 16 | 53, 24)]
 
