@@ -1,0 +1,192 @@
+"""What is compared, as tables: each scenario sets contestants up, measures them in turns, takes them down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bench.results import Limit, Row, Section, Table
+from bench.side.arena import Taken, arena, say
+from bench.side.bare import BARE, Nothing, Plain
+from bench.side.contestant import RULES6, Contestant, Rules
+from bench.side.flows import STRANGERS, Stream
+from bench.side.iperf import throughput
+from bench.side.iptables import Iptables
+from bench.side.nftables import Linear, Netdev, Nftables
+from bench.side.ours import Ours
+
+from microseg.reconcile.dataplane import Hook
+
+COMMAND = "make bench BENCH=side"
+FLOWS = (1, 1000, 100_000, 1_000_000)
+FLOWS6 = (1, 100_000)
+SIZES = (10, 1000, 10_000, 100_000)
+RULES_OF_FLOWS = Rules(1000)
+MANY = Rules(10_000)
+NOTHING, TC, XDP = Nothing.name, "microseg, TC", "microseg, XDP"
+STATEFUL, NETDEV = Nftables.name, Netdev.name
+ADDED = ("x what nftables adds", "added, ns", "in all, ns", "lower quartile", "upper quartile")
+Found = Mapping[str, Taken]
+
+
+def _everybody() -> list[Contestant]:
+    ours: list[Contestant] = [Ours(Hook.TCX), Ours(Hook.XDP)]
+    others: list[Contestant] = [Nftables(), Linear(), Netdev(), Iptables("nft"), Iptables("legacy")]
+    return [Nothing(), BARE["empty"], *ours, *others, Plain()]
+
+
+def _filters() -> list[Contestant]:
+    return [one for one in _everybody() if one.name != Plain.name]
+
+
+def established(rounds: int) -> Section:
+    """Flows that are known already, few and many."""
+    tables, limits = [], []
+    with arena(_everybody(), rounds, sessions=FLOWS[-1] + FLOWS[-1] // 5) as made:
+        made.install(RULES_OF_FLOWS)
+        for version, numbers in ((4, FLOWS), (6, FLOWS6)):
+            for flows in numbers:
+                say(f"  IPv{version}, {flows:,} established flows")
+                stream = Stream(version, flows, RULES_OF_FLOWS.hosts if version == 4 else RULES6)
+                made.establish(stream)
+                found = made.measure(stream)
+                if version == 6:
+                    found.pop(Plain.name, None)
+                tables.append(_added(f"Established, {flows:,} flows, IPv{version}", found))
+                most = {(4, 1): 0.4, (4, 100_000): 0.5}.get((version, flows))
+                if most:
+                    what = f"{flows:,} established flows: what it adds, x what nftables adds"
+                    limits.append(Limit(what, _ratio(found, TC), most=most))
+    return Section("side by side: established flows", tuple(tables), tuple(limits))
+
+
+def new(rounds: int) -> Section:
+    """Packets that each open a flow."""
+    tables, limits = [], []
+    with arena(_everybody(), rounds) as made:
+        made.install(MANY)
+        for version in (4, 6):
+            say(f"  IPv{version}, new flows")
+            found = made.measure(Stream(version, 0, MANY.hosts if version == 4 else RULES6))
+            if version == 6:
+                found.pop(Plain.name, None)
+            tables.append(_added(f"New flows, {MANY.count:,} rules, IPv{version}", found))
+            if version == 4:
+                what = "new flows: what it adds, x what nftables adds"
+                limits.append(Limit(what, _ratio(found, TC), most=0.65))
+    return Section("side by side: new flows", tuple(tables), tuple(limits))
+
+
+def denied(rounds: int) -> Section:
+    """Packets that no rule allows."""
+    tables, limits = [], []
+    drops: list[Contestant] = [BARE["drop"], BARE["xdp-drop"]]
+    filters = [one for one in _filters() if one.filters]
+    with arena([*filters, *drops], rounds) as made:
+        made.install(MANY)
+        for version in (4, 6):
+            say(f"  IPv{version}, denied packets")
+            found = made.measure(Stream(version, 0, 1024, STRANGERS[version]), allowed=False)
+            tables.append(_rates(f"Denied packets, {MANY.count:,} rules, IPv{version}", found))
+            if version == 4:
+                for name, least in ((TC, 1.1), (XDP, 3.0)):
+                    rate = found[NETDEV].median / found[name].median
+                    what = f"denied packets: drops a second by {name}, x those of nftables' netdev hook"
+                    limits.append(Limit(what, rate, least=least))
+    return Section("side by side: denied packets", tuple(tables), tuple(limits))
+
+
+def sizes(rounds: int) -> Section:
+    """The same with few rules and with many."""
+    hot: dict[int, Found] = {}
+    cold: dict[int, Found] = {}
+    with arena(_filters(), rounds) as made:
+        for size in SIZES:
+            say(f"  {size:,} rules")
+            rules = Rules(size)
+            made.install(rules)
+            one = Stream(4, 1, 1)
+            made.establish(one)
+            hot[size] = made.measure(one)
+            cold[size] = made.measure(Stream(4, 0, rules.hosts))
+    tables = (
+        _by_size("An established flow by the number of rules, IPv4", hot),
+        _by_size("New flows by the number of rules, IPv4", cold),
+    )
+    limits = [
+        Limit(
+            f"{what}, {name}: a packet at 10,000 rules, x that at 10",
+            found[10_000][name].median / found[10][name].median,
+            most=1.15,
+        )
+        for what, found in (("established", hot), ("new flow", cold))
+        for name in (TC, XDP)
+    ]
+    return Section("side by side: number of rules", tables, tuple(limits))
+
+
+def tcp(_rounds: int) -> Section:
+    """One TCP connection as fast as it goes."""
+    contestants: list[Contestant] = [Nothing(), BARE["empty"], Ours(Hook.TCX), Ours(Hook.XDP), Nftables()]
+    with arena(contestants, 1) as made:
+        made.install(RULES_OF_FLOWS)
+        found = throughput(made)
+    rows = tuple(Row(name, (speed / found[NOTHING], speed)) for name, speed in found.items())
+    note = (
+        "iperf3 from one namespace to another. With XDP, veth hands over no segments larger than a frame: "
+        "where containers talk to each other, TC is the hook to use. Cards split them anyway."
+    )
+    table = Table("TCP throughput", ("x without", "Gbit/s"), rows, COMMAND, note)
+    limits = [Limit("TCP throughput, x without filter", found[TC] / found[NOTHING], least=0.95)]
+    if found[NOTHING] > 10:
+        limits.append(Limit("TCP throughput, Gbit/s", found[TC], least=10.0))
+    return Section("side by side: TCP", (table,), tuple(limits))
+
+
+SCENARIOS: Mapping[str, Callable[[int], Section]] = {
+    "established": established,
+    "new": new,
+    "denied": denied,
+    "sizes": sizes,
+    "tcp": tcp,
+}
+
+
+def _ratio(found: Found, name: str) -> float:
+    """Return what one adds, as so many times what nftables does."""
+    theirs = found[STATEFUL].over(found[NOTHING])
+    return found[name].over(found[NOTHING]) / theirs if theirs > 0 else float("inf")
+
+
+def _added(title: str, found: Found) -> Table:
+    rows = [
+        Row(
+            name,
+            (
+                None if name == NOTHING else _ratio(found, name),
+                None if name == NOTHING else taken.over(found[NOTHING]),
+                taken.median,
+                *taken.quartiles,
+            ),
+        )
+        for name, taken in found.items()
+    ]
+    return Table(title, ADDED, tuple(rows), COMMAND)
+
+
+def _rates(title: str, found: Found) -> Table:
+    rows = [
+        Row(name, (found[NETDEV].median / taken.median, 1000 / taken.median, taken.median, *taken.quartiles))
+        for name, taken in found.items()
+    ]
+    columns = ("x nftables netdev", "Mpps", "in all, ns", "lower quartile", "upper quartile")
+    return Table(title, columns, tuple(rows), COMMAND)
+
+
+def _by_size(title: str, found: Mapping[int, Found]) -> Table:
+    columns = tuple(f"{size:,} rules, ns" for size in found)
+    names: Sequence[str] = list(found[SIZES[0]])
+    rows = tuple(
+        Row(name, tuple(each[name].median if name in each else None for each in found.values()))
+        for name in names
+    )
+    return Table(title, columns, rows, COMMAND, "Medians, in all. A gap: it could not load so many rules.")
