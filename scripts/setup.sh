@@ -19,7 +19,7 @@ readonly BPFFS=/sys/fs/bpf
 readonly STAMP=.venv/.installed
 readonly PYTHON_PACKAGES=(ca-certificates git gnupg openssh-client python3-venv)
 readonly QEMU_PACKAGES=(busybox-static debian-archive-keyring qemu-system-x86 util-linux xz-utils)
-readonly BENCH_PACKAGES=(nftables)
+readonly BENCH_PACKAGES=(conntrack iperf3 iptables nftables)
 readonly KERNEL_PACKAGES=(bpftool iproute2 iputils-ping kernel-headers python3-bpfcc)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
