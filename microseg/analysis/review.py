@@ -10,13 +10,14 @@ from microseg.analysis.examine import Examination, examine
 if TYPE_CHECKING:
     from datetime import date
 
+    from microseg.analysis.memory import Memory
     from microseg.analysis.taste import Taste
     from microseg.source import SourceTree
 
 
-def review(tree: SourceTree, today: date, taste: Taste) -> Examination:
+def review(tree: SourceTree, today: date, taste: Taste, memory: Memory | None = None) -> Examination:
     """Examine a policy directory with all remarks, each as severe as it is to be taken."""
-    examination = examine(tree, today, review=taste.options)
+    examination = examine(tree, today, review=taste.options, memory=memory)
     found = taste.severities.weigh(examination.compilation.diagnostics)
     failures = taste.severities.weigh(examination.failures)
     return replace(

@@ -47,7 +47,7 @@ def command(
     folder = directory or settings.policy_dir
     given = policy_input.files(folder)
     fixed = _fix(folder, given, settings.lint) if fix else ()
-    compilation = review(given.tree, now().date(), settings.lint).compilation
+    compilation = review(given.tree, now().date(), settings.lint, given.parsed_ahead()).compilation
     found = compilation.diagnostics
     files = len(given.tree.policy_paths())
     match output_format:

@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from microseg.analysis.examine import Examination, examine
+from microseg.analysis.memory import Memory
 from microseg.cli import terminal
 from microseg.cli.clock import now
 from microseg.gitops.errors import GitError
+from microseg.lang.ahead import parse_ahead
 from microseg.output.places import Places
 from microseg.reconcile.errors import NoPolicyError
 from microseg.source import DirectoryTree
@@ -33,7 +35,14 @@ class PolicyInput:
 
     def examine(self, *, audit: bool, capacities: Mapping[PolicyMap, int] | None = None) -> Examination:
         """Compile and check it as of today, in UTC, so that all hosts agree on the day."""
-        return examine(self.tree, now().date(), audit=audit, capacities=capacities)
+        memory = self.parsed_ahead()
+        return examine(self.tree, now().date(), audit=audit, capacities=capacities, memory=memory)
+
+    def parsed_ahead(self) -> Memory:
+        """Return a memory that has the large files, parsed on all processors or kept from an earlier run."""
+        memory = Memory()
+        parse_ahead(self.tree, memory.compiling.files)
+        return memory
 
     def compiler(self, *, audit: bool) -> Callable[[Mapping[PolicyMap, int]], Desired]:
         """Return what makes the desired contents, given how many entries fit each map."""

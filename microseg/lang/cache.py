@@ -1,8 +1,8 @@
-"""Keeping the parser's tables between runs, in a place nobody else can write to.
+"""Keeping the parser's tables and syntax trees between runs, in a place nobody else can write to.
 
-The tables decide what a policy means, so a file that another user could have written is never used. They are
-kept as JSON, which can't run code. Whatever goes wrong here costs a few milliseconds and nothing else: no
-error is ever shown.
+They decide what a policy means, so a file that another user could have written is never used. The tables
+are kept as JSON, trees as `tree_bytes` writes them: neither can run code. Whatever goes wrong here costs a
+few milliseconds and nothing else: no error is ever shown.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ def folder() -> Path | None:
         return None
 
 
-def load(name: str) -> bytes | None:
-    """Return the kept content of that name, None when there is none, it is damaged or not safely ours."""
+def load(name: str, *, mark: bool = False) -> bytes | None:
+    """Return the kept content of that name, None when there is none, it is damaged or not safely ours.
+
+    Args:
+        name: of the file.
+        mark: note that it was asked for, which `trim` looks at.
+
+    """
     place = folder()
     if place is None:
         return None
@@ -45,6 +51,8 @@ def load(name: str) -> bytes | None:
             if not _is_private(os.fstat(descriptor), stat.S_ISREG):
                 return None
             digest, content = file.read(_DIGEST_BYTES), file.read()
+            if mark:
+                os.utime(descriptor)
     except OSError:
         return None
     return content if _digest(content) == digest else None
@@ -67,6 +75,25 @@ def store(name: str, content: bytes) -> None:
             temporary.replace(place / name)
         except OSError:
             temporary.unlink()
+    except OSError:
+        return
+
+
+def trim(kind: str, most_bytes: int) -> None:
+    """Leave so much of the files whose name begins like this; those asked for the longest ago go first."""
+    place = folder()
+    if place is None:
+        return
+    try:
+        with os.scandir(place) as entries:
+            found = [(entry.stat(follow_symlinks=False), entry.path) for entry in entries]
+        files = [(status, path) for status, path in found if Path(path).name.startswith(kind)]
+        left = sum(status.st_size for status, _ in files)
+        for status, path in sorted(files, key=lambda each: each[0].st_mtime_ns):
+            if left <= most_bytes:
+                return
+            Path(path).unlink(missing_ok=True)
+            left -= status.st_size
     except OSError:
         return
 

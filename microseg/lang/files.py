@@ -56,24 +56,26 @@ def parse_tree(tree: SourceTree, known: Memo[ParsedFile] | None = None) -> Parse
     if not paths:
         diagnostics.append(_no_files())
     for path in paths:
-        text, problems = _read(tree, path)
+        text, problems = read_text(tree, path)
         diagnostics += problems
         if text is None:
             files.append(_unread(path))
             continue
         texts[path] = text
-        file, problems = known.of(partial(_parse, path, text), (), (path, text))
+        file, problems = known.of(partial(parse_file, path, text), (), (path, text))
         diagnostics += problems
         files.append(file)
     return Parsed(tuple(files), texts, diagnostics)
 
 
-def _parse(path: str, text: str) -> ParsedFile:
+def parse_file(path: str, text: str) -> ParsedFile:
+    """Return the tree of one file and what is wrong with it."""
     file, problems = parse(path, text)
     return file, [*problems, *ignores.of_file(file)[1]]
 
 
-def _read(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]]:
+def read_text(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]]:
+    """Return the text of a policy file, None when it can't be read, and what is wrong with it."""
     try:
         content = tree.read(path)
     except SourceError as error:

@@ -97,3 +97,12 @@ def test_the_parser_keeps_its_tables_and_uses_them(home: Path) -> None:
         kept.write_bytes(damage)
         assert parse_in_new_process() == first
         assert kept.read_bytes() != damage
+
+
+def test_what_was_not_asked_for_the_longest_goes_first(home: Path) -> None:
+    for at, name in enumerate(("parsed-a", "parsed-b", "parsed-c", "tables")):
+        cache.store(name, bytes(68))  # 100 with its digest
+        os.utime(home / name, (at, at))
+    assert cache.load("parsed-a", mark=True) is not None
+    cache.trim("parsed-", 250)
+    assert sorted(path.name for path in home.iterdir()) == ["parsed-a", "parsed-c", "tables"]
