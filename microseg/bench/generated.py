@@ -31,11 +31,13 @@ _PORT = 7
 _FIRST = IPv4Address(int(IPv4Address(FAR.address)) + 255)
 _HOSTS = {True: 1024, False: 32_768}
 """Addresses the sources have: of flows that take turns, and of flows of one packet each."""
-_PORTION, _GREETING = 20_000, 128
+_PORTION, _GREETING = 20_000, 1024
 """Packets sent at once: while measuring, and while the flows are made, when each is answered."""
 _PAUSE_S = 0.002
 _PATIENCE_S = 0.2
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+_BUFFER = 16 << 20
+"""Bytes for what waits to be answered: a frame of XDP takes a page each."""
 _RETURN_0 = struct.pack("=HBBI", 0x06, 0, 0, 0)
 """Of classic BPF: `ret #0`."""
 
@@ -59,6 +61,7 @@ def sending(stream: Stream, order: Order, network: OwnNetwork) -> Iterator[Calla
         sink = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         sink.bind((NEAR.address, _PORT))
         sink.settimeout(_PATIENCE_S)
+        sink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         sender = _Sender(stream, order, network, generating, sink)
         stack.callback(sender.end)
         sender.begin()

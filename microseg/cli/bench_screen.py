@@ -51,12 +51,11 @@ def _live(duration_s: float, *, filtered: bool) -> Iterator[Tell]:
 
 
 def _table(rows: list[Figures], duration_s: float, *, filtered: bool) -> Table:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  as above
     from rich.table import Table  # noqa: PLC0415  as above
 
     left = duration_s - rows[-1].ends_s if rows else duration_s
     caption = f"{left:.0f} s to go; an interrupt ends it" if left >= 0.5 else None
-    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    table = Table(box=None, caption=caption, caption_justify="left", padding=(0, 0, 0, 1), pad_edge=False)
     for title, width, _ in bench_text.columns(filtered=filtered):
         table.add_column(title, justify="right", no_wrap=True, min_width=width)
     for number, row in enumerate(rows):

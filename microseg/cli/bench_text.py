@@ -18,9 +18,9 @@ NOTHING = "-"
 
 _INTERFACE: tuple[Column, ...] = (
     ("Time", 7, lambda it: f"{short(it.ends_s)} s"),
-    ("In, pkt/s", 9, lambda it: short(it.interface.in_pps)),
+    ("In pps", 7, lambda it: short(it.interface.in_pps)),
     ("Gbit/s", 6, lambda it: gigabits(it.interface.in_bps)),
-    ("Out, pkt/s", 10, lambda it: short(it.interface.out_pps)),
+    ("Out pps", 7, lambda it: short(it.interface.out_pps)),
     ("Gbit/s", 6, lambda it: gigabits(it.interface.out_bps)),
 )
 _MACHINE: tuple[Column, ...] = (("CPU", 6, lambda it: percent(it.cpu_share)),)
@@ -33,8 +33,8 @@ def _of_filter(figure: Callable[[FilterFigures], str]) -> Callable[[Figures], st
 _FILTER: tuple[Column, ...] = (
     ("ns/pkt", 6, _of_filter(lambda it: short(it.ns) if it.ns is not None else NOTHING)),
     ("Hits", 6, _of_filter(lambda it: percent(it.hit_rate))),
-    ("New/s", 7, _of_filter(lambda it: short(it.new_sessions_per_s))),
-    ("Drop/s", 7, _of_filter(lambda it: short(it.dropped_pps))),
+    ("New/s", 6, _of_filter(lambda it: short(it.new_sessions_per_s))),
+    ("Drop/s", 6, _of_filter(lambda it: short(it.dropped_pps))),
     ("Filter", 6, _of_filter(lambda it: percent(it.cpu_share))),
 )
 
@@ -46,12 +46,12 @@ def columns(*, filtered: bool) -> tuple[Column, ...]:
 
 def head(*, filtered: bool) -> str:
     """Return the line of the titles."""
-    return "  ".join(f"{title:>{width}}" for title, width, _ in columns(filtered=filtered))
+    return " ".join(f"{title:>{width}}" for title, width, _ in columns(filtered=filtered))
 
 
 def line(figures: Figures, *, filtered: bool) -> str:
     """Return the line of an interval."""
-    return "  ".join(f"{text(figures):>{width}}" for _, width, text in columns(filtered=filtered))
+    return " ".join(f"{text(figures):>{width}}" for _, width, text in columns(filtered=filtered))
 
 
 def summary(report: Report) -> Iterator[tuple[str, str]]:
