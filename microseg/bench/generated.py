@@ -9,12 +9,13 @@ import struct
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from enum import Enum
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from microseg.bench.frames import Template
-from microseg.bench.generator import Flows, generator
+from microseg.bench.generator import STRIDE, Flows, generator
 from microseg.bench.own_filter import DENIED_PORT
 from microseg.bench.own_network import FAR, NEAR
 from microseg.bench.scales import short
@@ -31,8 +32,11 @@ _PORT = 7
 _FIRST = IPv4Address(int(IPv4Address(FAR.address)) + 255)
 _HOSTS = {True: 1024, False: 32_768}
 """Addresses the sources have: of flows that take turns, and of flows of one packet each."""
-_PORTION, _GREETING = 20_000, 1024
-"""Packets sent at once: while measuring, and while the flows are made, when each is answered."""
+_GREETING = 1024
+"""Packets sent at once while the flows are made, when each is answered."""
+_FIRST_PORTION, _PORTION_NS = 20_000, 250_000_000
+"""Packets sent at once at first, and how long later portions take: before each of them the kernel waits for all
+processors."""
 _PAUSE_S = 0.002
 _PATIENCE_S = 0.2
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
@@ -81,7 +85,10 @@ class _Sender:
         self._sink = sink
         new = stream is Stream.NEW
         hosts = 1 if order.flows == 1 and not new else _HOSTS[not new]
-        self._flows = Flows(0 if new else order.flows, hosts)
+        count = (
+            order.flows if order.flows % STRIDE else order.flows + 1
+        )  # or some would never have their turn
+        self._flows = Flows(0 if new else count, hosts)
         port = DENIED_PORT if stream is Stream.DENIED else _PORT
         self._template = Template(NEAR.mac, _FIRST, IPv4Address(NEAR.address), port)
         self._sent = 0
@@ -111,9 +118,9 @@ class _Sender:
         try:
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # who sends a packet receives it too
             with self._network.at_far():
-                self._generator.aim(self._template, self._flows, interface_index(FAR.device))
                 if self._stream is Stream.ESTABLISHED:
                     self._greet()
+                self._aim()
                 _take_nothing(self._sink)
                 self._began.set()
                 self._send_on()
@@ -123,29 +130,42 @@ class _Sender:
             self._began.set()
 
     def _greet(self) -> None:
-        """Send a packet of each flow and answer it, so that connections are known from both sides."""
-        left = self._flows.count
+        """Have each flow speak, be answered and speak again, so that both sides are known to be there."""
+        left, turn = self._flows.count, 0
         while left > 0 and not self._ended.is_set():
             portion = min(left, _GREETING)
-            self._generator.send(self._template.frame, portion)
-            for _ in range(portion):
-                try:
-                    _, source = self._sink.recvfrom(64)
-                except TimeoutError:
-                    break
-                self._sink.sendto(b"", source)
+            for answered in (True, False):
+                self._aim(turn)
+                self._generator.send(self._template.frame, portion)
+                self._receive(portion, answered=answered)
+            turn = self._generator.turn()
             left -= portion
 
+    def _receive(self, packets: int, *, answered: bool) -> None:
+        for _ in range(packets):
+            try:
+                _, source = self._sink.recvfrom(64)
+            except TimeoutError:
+                return
+            if answered:
+                self._sink.sendto(b"", source)
+
+    def _aim(self, turn: int = 0) -> None:
+        """Begin behind this flow."""
+        flows = replace(self._flows, start=turn)
+        self._generator.aim(self._template, flows, interface_index(FAR.device))
+
     def _send_on(self) -> None:
-        began = time.monotonic()
+        began, due = time.monotonic(), _FIRST_PORTION
         while not self._ended.is_set():
-            due = _PORTION
             if self._rate:
                 due = round(self._rate * (time.monotonic() - began)) - self._sent
                 time.sleep(_PAUSE_S)
             if due > 0:
-                self._busy_ns += due * self._generator.send(self._template.frame, due)
+                each_ns = self._generator.send(self._template.frame, due)
+                self._busy_ns += due * each_ns
                 self._sent += due
+                due = _PORTION_NS // max(each_ns, 1)
 
 
 def _take_nothing(sink: socket.socket) -> None:

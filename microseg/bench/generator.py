@@ -38,7 +38,7 @@ _BATCH = 64
 """Frames sent at once: as many as a receiver takes in one poll."""
 _DURATION = 36
 """Offset of the answer in union bpf_attr."""
-_STRIDE = 7919
+STRIDE = 7919
 """From one flow to the next: prime, and so far that no two follow each other in memory."""
 
 
@@ -69,8 +69,8 @@ class Generator:
 
     def aim(self, template: Template, flows: Flows, ifindex: int) -> None:
         """Say what send() sends, and out of which interface of the caller's namespace; 0: it comes in."""
-        assert not flows.count or flows.count % _STRIDE, "all flows get their turn"
-        stride = _STRIDE % flows.count if flows.count else 1
+        assert not flows.count or flows.count % STRIDE, "all flows get their turn"
+        stride = STRIDE % flows.count if flows.count else 1
         order = (
             *(ifindex, flows.count, stride, flows.hosts),
             *(int(template.first) & 0xFFFFFFFF, template.first_port),

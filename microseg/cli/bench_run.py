@@ -37,6 +37,8 @@ _LOOPBACK = "lo"
 _ON_LOOPBACK = Route(nullcontext, nullcontext, "127.0.0.1")
 _ROOM = 2
 """Sessions there is room for, for each flow: an LRU map drops some long before it is full."""
+_MANY = 50_000
+"""Flows that take seconds to make."""
 _PARALLEL = 128
 """Connections that iperf3 can have."""
 _SOURCES: dict[str, Tool | Stream] = {source.value: source for kind in (Stream, Tool) for source in kind}
@@ -123,6 +125,7 @@ def try_out(asked: Asked, policy_dir: Path | None, hook: str | None, *, debug: b
                     ("filter", f"{found.value} on {NEAR.device}{traced}"),
                     ("policy", f"{policy}, {contents.entry_count():,} entries"),
                     ("traffic", f"{asked.words()}, for {short(asked.duration)} s; an interrupt ends it"),
+                    ("", "making the connections first takes a while" if asked.flows >= _MANY else ""),
                 ]
                 terminal.pairs(rows)
             if isinstance(source, Tool):
