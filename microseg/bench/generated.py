@@ -35,8 +35,8 @@ _HOSTS = {True: 1024, False: 32_768}
 _GREETING = 1024
 """Packets sent at once while the flows are made, when each is answered."""
 _FIRST_PORTION, _PORTION_NS = 20_000, 250_000_000
-"""Packets sent at once at first, and how long later portions take: before each of them the kernel waits for all
-processors."""
+"""Packets sent at once at first, and how long later portions take: the kernel waits for all processors before
+each of them."""
 _PAUSE_S = 0.002
 _PATIENCE_S = 0.2
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
