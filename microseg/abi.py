@@ -239,7 +239,8 @@ class _Table:
         for item in gone:
             del entries[self._pack(item, before[item])[0]]
         entries.update(self._pack(item, given[item]) for item in changed)
-        self._entries = dict(sorted(entries.items()))
+        is_longer = len(entries) > len(self._entries) - len(gone)
+        self._entries = dict(sorted(entries.items())) if is_longer else entries
         return self._entries
 
 
@@ -287,7 +288,8 @@ def digest_of(config: SlotConfig, maps: Mapping[PolicyMap, Entries]) -> bytes:
     for name in PolicyMap:
         entries = maps[name]
         sha.update(struct.pack("=I", len(entries)))
-        sha.update(b"".join(chain.from_iterable(sorted(entries.items()))))
+        keys = sorted(entries)
+        sha.update(b"".join(chain.from_iterable(zip(keys, map(entries.__getitem__, keys), strict=True))))
     return sha.digest()
 
 

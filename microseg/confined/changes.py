@@ -79,7 +79,7 @@ def _changed_map(before: Entries, name: PolicyMap, data: bytes, at: int) -> tupl
         del after[data[one : one + key_size]]
     for one in range(first, middle, size):
         after[data[one : one + key_size]] = data[one + key_size : one + size]
-    return dict(sorted(after.items())), end
+    return after, end
 
 
 @dataclass(frozen=True, slots=True)

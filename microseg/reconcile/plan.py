@@ -157,6 +157,7 @@ def plan(
     settings: Settings | None = None,
     upgrade: tuple[str, ...] = (),
     old_names: Names | None = None,
+    digest: bytes | None = None,
 ) -> Plan:
     """Compare what should be with what is.
 
@@ -164,15 +165,15 @@ def plan(
         desired: the compiled policy.
         observed: the kernel's state.
         live: what the live slot holds, ignored when no policy is in force.
-        wanted: where to attach, and by which hook. When the program has to be loaded, it also replaces the
-            one that is attached elsewhere.
+        wanted: where to attach; a program that has to be loaded replaces the one that is attached elsewhere.
         settings: of the program; None: as they are.
         upgrade: why programs and maps that are loaded have to be replaced; empty when they don't.
         old_names: what the numbers of the entries in force mean.
+        digest: of what the live slot really holds; None: it is worked out.
 
     """
     load = not observed.loaded or bool(upgrade)
-    digest = actual_digest(live) if observed.judges else None
+    digest = (digest or actual_digest(live)) if observed.judges else None
     return Plan(
         desired=desired.contents.config.digest,
         observed=digest,

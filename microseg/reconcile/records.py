@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from microseg.memo import Translation
 from microseg.reconcile.dataplane import Attachment, Hook
 from microseg.reconcile.revision import Revision
 
@@ -189,21 +191,27 @@ def state_from_json(value: Json) -> State:
     )
 
 
-def note_to_json(note: GenerationNote) -> Json:
-    """Return the content of a generation's file."""
-    return {
+RuleTexts: TypeAlias = Translation[int, Attribution, str]
+
+
+def note_to_text(note: GenerationNote, known: RuleTexts | None = None) -> str:
+    """Return the content of a generation's file, JSON; the text of rules that are known is as before."""
+    value = {
         "format": FORMAT,
         "generation": note.generation,
         "digest": note.digest.hex(),
         "revision": revision_to_json(note.revision),
         "staged_at": note.staged_at.isoformat(),
-        "rules": {
-            str(rule_id): {"policy": rule.policy, "text": rule.text, "file": rule.path, "line": rule.line}
-            for rule_id, rule in note.names.rules.items()
-        },
         "sets": {str(set_id): name for set_id, name in sorted(note.names.sets.items())},
         "services": {str(service_id): name for service_id, name in sorted(note.names.services.items())},
     }
+    rules = ", ".join((known or Translation()).of(note.names.rules, _rule_to_text).values())
+    return f'{json.dumps(value, ensure_ascii=False)[:-1]}, "rules": {{{rules}}}}}'
+
+
+def _rule_to_text(rule_id: int, rule: Attribution) -> str:
+    value = {"policy": rule.policy, "text": rule.text, "file": rule.path, "line": rule.line}
+    return f'"{rule_id}": {json.dumps(value, ensure_ascii=False)}'
 
 
 def note_from_json(value: Json) -> GenerationNote:

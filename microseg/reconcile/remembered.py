@@ -9,19 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import SlotContents
+from microseg.memo import Translation
 
 if TYPE_CHECKING:
     from microseg.abi import SlotConfig
+    from microseg.reconcile.records import RuleTexts
 
 KEPT = 3
 """Both slots, and what is about to be staged."""
 
 
 class Remembered:
-    """The contents seen last, by their digest."""
+    """The contents seen last, by their digest.
+
+    Attributes:
+        rule_texts: the JSON of rules that were written down.
+
+    """
 
     def __init__(self) -> None:
         self._contents: dict[bytes, SlotContents] = {}
+        self.rule_texts: RuleTexts = Translation()
 
     def see(self, contents: SlotContents) -> None:
         """Remember contents whose digest is that of their entries."""
@@ -35,3 +43,15 @@ class Remembered:
         """Return what a slot with this config held when it was seen; None: it wasn't."""
         seen = self._contents.get(config.digest)
         return SlotContents(seen.maps, config) if seen else None
+
+    def digest_of(self, contents: SlotContents) -> bytes | None:
+        """Return the digest of what a slot holds if it was seen, and is as it says; None: it isn't known."""
+        seen = self._contents.get(contents.config.digest)
+        is_same = seen is not None and seen.maps == contents.maps and _defaults(seen) == _defaults(contents)
+        return contents.config.digest if is_same else None
+
+
+def _defaults(contents: SlotContents) -> tuple[object, ...]:
+    """Return what the digest is made of besides entries."""
+    config = contents.config
+    return config.default_verdict, config.default_flags, config.slot_flags

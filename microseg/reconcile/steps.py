@@ -47,6 +47,7 @@ def compile_policy(tx: Transaction) -> None:
         upgrade=tx.upgrade(),
         settings=tx.request.settings,
         old_names=tx.known.names,
+        digest=tx.host.remembered.digest_of(tx.live),
     )
     recorded = tx.host.store.newest_generation()
     tx.generation = (
@@ -147,7 +148,7 @@ def probe(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
-    tx.host.store.write_note(_note(tx))
+    tx.host.store.write_note(_note(tx), tx.host.remembered.rule_texts)
 
 
 def forget(tx: Transaction) -> None:
@@ -209,7 +210,7 @@ def record(tx: Transaction) -> None:
     if tx.plan.is_empty and not tx.request.saved and _is_recorded(tx, state):
         return
     if not tx.plan.replaces_policy:
-        store.write_note(_note(tx))
+        store.write_note(_note(tx), tx.host.remembered.rule_texts)
     store.write_image(tx.generation, tx.desired.contents)  # before the state that names it
     store.write_state(state)
     outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE

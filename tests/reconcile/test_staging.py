@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from reconcile.fake import FakeDataPlane
 from reconcile.worlds import host_of, policy, request_for
 
-from microseg.abi import PolicyMap, Root, SlotConfig
+from microseg.abi import EntryFlag, PolicyMap, Root, SlotConfig, SlotContents
 from microseg.reconcile.apply import STEPS, StepName, apply
 from microseg.reconcile.errors import ApplyError
 from microseg.reconcile.observed import read_slot
@@ -124,3 +125,29 @@ def test_altered_contents_are_not_remembered(plane: FakeDataPlane, tmp_path: Pat
     host = host_of(plane, tmp_path)
     apply(host, request_for(policy(2)))
     assert host.remembered.slot_of(read_slot(plane, 1).config) is None
+
+
+def test_a_remembered_digest_is_of_what_is_really_there() -> None:
+    remembered, contents = Remembered(), policy(1).contents
+    assert remembered.digest_of(contents) is None
+    remembered.see(contents)
+    assert remembered.digest_of(contents) == contents.config.digest
+    altered = {name: dict(entries) for name, entries in contents.maps.items()}
+    altered[PolicyMap.POLICY].popitem()
+    assert remembered.digest_of(SlotContents(altered, contents.config)) is None
+    logged = replace(contents.config, default_flags=EntryFlag.LOG)
+    assert remembered.digest_of(SlotContents(contents.maps, logged)) is None
+
+
+def test_what_is_written_of_rules_is_the_same_when_it_was_written_before(
+    plane: FakeDataPlane, tmp_path: Path
+) -> None:
+    host, fresh = host_of(plane, tmp_path / "one"), host_of(FakeDataPlane(), tmp_path / "other")
+    for number in (1, 2, 1):
+        apply(host, request_for(policy(number)))
+        apply(replace(fresh, remembered=Remembered()), request_for(policy(number)))
+    for generation in (1, 2, 3):
+        notes = [each.store.read_note(generation) for each in (host, fresh)]
+        assert notes[0] is not None
+        assert notes[0] == notes[1]
+        assert notes[0].names == policy(2 - generation % 2).names
