@@ -19,7 +19,9 @@ from microseg.bench.generator import STRIDE, Flows, generator
 from microseg.bench.own_filter import DENIED_PORT
 from microseg.bench.own_network import FAR, NEAR
 from microseg.bench.scales import short
+from microseg.kernel.errors import CallError
 from microseg.kernel.interfaces import interface_index
+from microseg.reconcile.dataplane import KernelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,10 +87,7 @@ class _Sender:
         self._sink = sink
         new = stream is Stream.NEW
         hosts = 1 if order.flows == 1 and not new else _HOSTS[not new]
-        count = (
-            order.flows if order.flows % STRIDE else order.flows + 1
-        )  # or some would never have their turn
-        self._flows = Flows(0 if new else count, hosts)
+        self._flows = Flows(0 if new else _all_in_turn(order.flows), hosts)
         port = DENIED_PORT if stream is Stream.DENIED else _PORT
         self._template = Template(NEAR.mac, _FIRST, IPv4Address(NEAR.address), port)
         self._sent = 0
@@ -102,6 +101,11 @@ class _Sender:
         """Start, and wait until the flows are there; raises KernelError."""
         self._thread.start()
         self._began.wait()
+        if isinstance(self._error, CallError):
+            raise KernelError(
+                f"{self._error.message}; the generator needs Linux 5.18",
+                advice="--traffic ping, http or iperf3",
+            ) from self._error
         if self._error:
             raise self._error
 
@@ -109,6 +113,8 @@ class _Sender:
         """Stop; returns what was sent, in words."""
         self._ended.set()
         self._thread.join()
+        if self._error:
+            return (f"the generator failed: {self._error}",)
         if not self._sent:
             return ()
         each = short(self._busy_ns / self._sent)
@@ -166,6 +172,11 @@ class _Sender:
                 self._busy_ns += due * each_ns
                 self._sent += due
                 due = _PORTION_NS // max(each_ns, 1)
+
+
+def _all_in_turn(flows: int) -> int:
+    """Return a number of flows of which the generator leaves none out."""
+    return flows if flows % STRIDE else flows + 1
 
 
 def _take_nothing(sink: socket.socket) -> None:

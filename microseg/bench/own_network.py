@@ -83,10 +83,11 @@ class OwnNetwork:
 def own_network() -> Iterator[OwnNetwork]:
     """Make the hosts and be on the near one meanwhile; raises KernelError, without root AccessError."""
     with ExitStack() as stack:
-        stack.callback(os.chdir, Path.cwd())  # entering a mount namespace leads to its root
-        for kind, flag in (("net", _CLONE_NEWNET), ("mnt", _CLONE_NEWNS)):
-            stack.callback(_enter, stack.enter_context(_namespace(kind)), flag)
+        net_fd, mount_fd = (stack.enter_context(_namespace(kind)) for kind in ("net", "mnt"))
         _unshare(_CLONE_NEWNS)
+        stack.callback(os.chdir, Path.cwd())  # entering a mount namespace leads to its root
+        stack.callback(_enter, mount_fd, _CLONE_NEWNS)
+        stack.callback(_enter, net_fd, _CLONE_NEWNET)
         _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
         _mount("bpf", os.fspath(_BPFFS), "bpf", 0)
         _unshare(_CLONE_NEWNET)
@@ -143,7 +144,7 @@ def _enter(descriptor: int, flag: int) -> None:
 
 def _unshare(flag: int) -> None:
     if _libc.unshare(flag):
-        raise call_error("make a namespace", ctypes.get_errno())
+        raise call_error("make hosts of our own", ctypes.get_errno())
 
 
 def _mount(what: str, where: str, type_: str, flags: int) -> None:

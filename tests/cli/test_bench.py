@@ -195,6 +195,7 @@ def test_traffic_ends_with_a_killed_measurement(stranger: Session) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.compiles
 def test_a_network_of_its_own(stranger: Session) -> None:
     traffic = ["--rate", "2000", "--flows", "5", "--duration", "0.6", "--interval", "0.2"]
     own = ["--policy", str(stranger.policies), "--html", str(stranger.folder / "bench.html")]
@@ -215,6 +216,7 @@ def test_a_network_of_its_own(stranger: Session) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.compiles
 def test_under_a_filter(machine: Machine) -> None:
     machine.write("policy p priority 1 { allow any -> any : icmp }\ndefault deny\n")
     machine.expect(0, "apply", "-i", "db0")
