@@ -105,7 +105,7 @@ struct ms_session {
 	__u32 generation;
 	__u32 rule;
 	__u32 idle_limit; /* jiffies */
-	__u32 created_s;  /* boot time */
+	__u32 created;	  /* boot time in units of 2^MS_CREATED_SHIFT ns, low half: tells sessions of one key apart */
 	union {
 		__u32 ifindex;	 /* of the packet that established it */
 		__u32 challenge; /* until then: what only who sees the server's answer can know, see states.h */
@@ -113,7 +113,36 @@ struct ms_session {
 	__u8 verdict;
 	__u8 flags;
 	__u8 state;
-	__u8 reserved;
+	__u8 created_high; /* 8 bits more */
+};
+
+/* One direction of a flow in the flow cache of one CPU; behind it the addresses, as in the key of its session. */
+struct ms_line {
+	__u32 generation; /* it speaks under; 0: it doesn't speak */
+	__u32 bytes;	  /* not in the session yet */
+	__u64 life;	  /* MS_LINE_UNTIL_BITS: jiffies from which on it doesn't speak; above: packets not in the session yet */
+	__u64 ends;	  /* the key's ports, protocol and role; MS_LINE_BACKWARD: the second endpoint sends; above
+			   * MS_LINE_COOKIE_BIT: low bits of the session's `created` */
+};
+
+struct ms_line4 {
+	struct ms_line line;
+	__u64 addresses;
+};
+
+struct ms_line6 {
+	struct ms_line line;
+	__u64 addresses[4];
+	__u64 reserved;
+};
+
+/* The lines of one hash: one cache line, two adjacent ones for IPv6. */
+struct ms_lines4 {
+	struct ms_line4 way[2];
+};
+
+struct ms_lines6 {
+	struct ms_line6 way[2];
 };
 
 struct ms_fragment_key4 {
@@ -207,6 +236,8 @@ MS_SAME_SIZE(struct ms_slot_config, MS_SIZEOF_SLOT_CONFIG);
 MS_SAME_SIZE(struct ms_key4, MS_SIZEOF_SESSION_KEY4);
 MS_SAME_SIZE(struct ms_key6, MS_SIZEOF_SESSION_KEY6);
 MS_SAME_SIZE(struct ms_session, MS_SIZEOF_SESSION);
+MS_SAME_SIZE(struct ms_lines4, MS_SIZEOF_LINES4);
+MS_SAME_SIZE(struct ms_lines6, MS_SIZEOF_LINES6);
 MS_SAME_SIZE(struct ms_fragment_key4, MS_SIZEOF_FRAGMENT_KEY4);
 MS_SAME_SIZE(struct ms_fragment_key6, MS_SIZEOF_FRAGMENT_KEY6);
 MS_SAME_SIZE(struct ms_fragment, MS_SIZEOF_FRAGMENT);
@@ -215,5 +246,6 @@ MS_SAME_SIZE(struct ms_stats, MS_SIZEOF_STATS);
 MS_SAME_SIZE(struct ms_rule_count, MS_SIZEOF_RULE_COUNT);
 MS_SAME_SIZE(struct ms_event, MS_SIZEOF_EVENT);
 _Static_assert(sizeof(struct ms_session) == 64, "a session is one cache line");
+_Static_assert(sizeof(struct ms_lines4) == 64, "two directions of flows are one cache line");
 
 #endif

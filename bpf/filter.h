@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The hot path: parse, find the session, count, pass. Everything else goes on in judge.h. */
+/* The hot path: parse, ask the flow cache or the session, count, pass. Everything else goes on in judge.h. */
 #ifndef MICROSEG_FILTER_H
 #define MICROSEG_FILTER_H
 
 #include "debug.h"
 #include "denied.h"
+#include "flow_cache.h"
 #include "parse.h"
 #include "scratch.h"
 #include "session.h"
@@ -38,11 +39,44 @@ ms_inline void ms_hand_over(ms_frame *frame, struct ms_scratch *scratch, const s
 	jumps.call(frame, jump);
 }
 
+/* 1: the flow cache answers for this packet: it is counted and passes. */
+ms_inline int ms_cached(const struct ms_packet *packet, const struct ms_seat *seat, __u32 generation, __u64 now)
+{
+	if (packet->unusual)
+		return 0;
+	if (packet->family == 4)
+		return ms_flow_answers(4, packet, seat, generation, now);
+	return ms_flow_answers(6, packet, seat, generation, now);
+}
+
+/* 1: so does its session, established and judged under the policy in force; the cache answers for the next ones. */
+ms_inline int ms_goes_on(const int family, struct ms_packet *packet, const struct ms_seat *seat, __u32 generation,
+			 __u64 now)
+{
+	struct ms_session *session;
+
+	if (packet->unusual) {
+		if (packet->signal)
+			ms_flow_end(family, packet, seat);
+		return 0;
+	}
+	session = family == 4 ? session4.lookup(&packet->key4) : session6.lookup(&packet->key6);
+	if (!session)
+		return 0;
+	if (!ms_session_steady(session, generation, now)) {
+		ms_flow_end(family, packet, seat);
+		return 0;
+	}
+	ms_session_count(session, packet, now);
+	ms_flow_take(family, packet, seat, session, generation, now);
+	return 1;
+}
+
 /* The filter: what to return to the kernel for this frame. */
 ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 {
 	struct ms_packet packet = {};
-	struct ms_session *session;
+	struct ms_seat seat;
 	int zero = 0, live = MS_SCRATCH_PACKET;
 	struct ms_stats *counts = stats.lookup(&zero);
 	struct ms_scratch *rest;
@@ -59,14 +93,18 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 	now = bpf_jiffies64();
 	outcome = ms_parse(frame, &packet, link);
 	ms_trace_packet(&packet, outcome);
-	if (!outcome && ms_denied_again(&packet, counts, generation, direction, now))
-		return MS_RETURN_DROP;
-	if (!outcome && !packet.unusual) {
-		session = ms_session_find(&packet);
-		if (session && ms_session_steady(session, generation, now)) {
-			ms_session_count(session, &packet, now);
+	if (!outcome) {
+		seat = packet.family == 4 ? ms_seat_of(4, &packet) : ms_seat_of(6, &packet);
+		if (ms_cached(&packet, &seat, generation, now)) {
 			counts->outcome[MS_PASS_SESSION]++;
-			ms_trace("session: steady, rule %x", session->rule);
+			return MS_RETURN_PASS;
+		}
+		if (ms_denied_again(&packet, counts, generation, direction, now))
+			return MS_RETURN_DROP;
+		if (packet.family == 4 ? ms_goes_on(4, &packet, &seat, generation, now)
+				       : ms_goes_on(6, &packet, &seat, generation, now)) {
+			counts->outcome[MS_PASS_SESSION]++;
+			ms_trace("session: steady");
 			return MS_RETURN_PASS;
 		}
 	}

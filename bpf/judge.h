@@ -61,7 +61,7 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	if (scratch->adopt)
 		session.state = ms_next_state(frame, &session, &scratch->packet, 1);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
-	session.created_s = ms_boot_s();
+	ms_session_date(&session);
 	if (scratch->packet.signal & MS_SIGNAL_PROBE)
 		session.challenge = ms_transport_word(frame, &scratch->packet, 4);
 	ms_session_count(&session, &scratch->packet, scratch->now);

@@ -38,6 +38,11 @@ MS_MAP("lru_hash", struct ms_key6, struct ms_session, opening6, MS_ENTRIES_OPENI
 /* How many sessions were stored, by a hash of their keys; see denied.h. */
 MS_MAP("array", int, __u32, openings, MS_ENTRIES_OPENINGS, 0);
 
+/* The flow cache: places of two lines each, a region of them for each CPU that there may be. Memory that can be mapped
+ * begins on a page, so that places are cache lines. */
+MS_MAP("array", int, struct ms_lines4, flow4, MS_ENTRIES_FLOW4, BPF_F_MMAPABLE);
+MS_MAP("array", int, struct ms_lines6, flow6, MS_ENTRIES_FLOW6, BPF_F_MMAPABLE);
+
 /* Packets whose first fragment passed, so that the later ones may follow. */
 MS_MAP("lru_hash", struct ms_fragment_key4, struct ms_fragment, fragment4, MS_ENTRIES_FRAGMENT4, 0);
 MS_MAP("lru_hash", struct ms_fragment_key6, struct ms_fragment, fragment6, MS_ENTRIES_FRAGMENT6, 0);

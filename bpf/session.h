@@ -110,18 +110,37 @@ ms_inline int ms_session_expired(const struct ms_session *session, __u64 now)
 	return (__s64)(now - session->last_seen) > (__s64)session->idle_limit;
 }
 
+/* Atomic: the cache of another CPU may hand in what it has counted at the same time. */
+ms_inline void ms_session_add(struct ms_session *session, __u32 server, __u64 packets, __u64 bytes)
+{
+	if (server) {
+		__sync_fetch_and_add(&session->packets[1], packets);
+		__sync_fetch_and_add(&session->bytes[1], bytes);
+	} else {
+		__sync_fetch_and_add(&session->packets[0], packets);
+		__sync_fetch_and_add(&session->bytes[0], bytes);
+	}
+}
+
+/* Never back: a line of the flow cache may have been given the time until then. */
+ms_inline void ms_session_seen(struct ms_session *session, __u64 now)
+{
+	if ((__s64)(now - session->last_seen) > 0)
+		session->last_seen = now;
+}
+
+ms_inline void ms_session_date(struct ms_session *session)
+{
+	__u64 units = bpf_ktime_get_boot_ns() >> MS_CREATED_SHIFT;
+
+	session->created = units;
+	session->created_high = units >> 32;
+}
+
 ms_inline void ms_session_count(struct ms_session *session, const struct ms_packet *packet, __u64 now)
 {
-	__u32 from = ms_from_server(session, packet);
-
-	if (from) {
-		session->packets[1]++;
-		session->bytes[1] += packet->length;
-	} else {
-		session->packets[0]++;
-		session->bytes[0] += packet->length;
-	}
-	session->last_seen = now;
+	ms_session_add(session, ms_from_server(session, packet), 1, packet->length);
+	ms_session_seen(session, now);
 }
 
 /* Established, judged under the policy in force: what goes on in it passes. */

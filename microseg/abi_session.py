@@ -26,6 +26,13 @@ FRAGMENT_KEY6_SIZE = _FRAGMENT_KEY6.size
 FRAGMENT_SIZE = _FRAGMENT.size
 
 
+CREATED_SHIFT = 17
+"""Sessions are dated in units of 2^17 ns (131 microseconds): low half, and 8 bits more; 4.5 years of uptime."""
+
+COOKIE_BITS = 16
+"""Of that date: what lines of the flow cache know a session of their key by."""
+
+
 class State(IntEnum):
     """How far a session has come. The number is the one in the session's value."""
 
@@ -96,11 +103,12 @@ class Session:
         protocol: IP protocol number.
         packets: from the client, from the server. Not atomic: an exact count needs each direction on one CPU.
         octets: likewise, lengths with the link header.
-        last_seen: jiffies (64 bit) of the last packet.
+        last_seen: jiffies (64 bit) of the last packet, or until when the flow cache may answer for more.
         idle_limit: jiffies without a packet after which the session is gone.
         generation: the policy it was last judged under.
         rule: id of the rule that decided; 0: the default.
         created_s: boot time in seconds.
+        cookie: see COOKIE_BITS.
         ifindex: interface of the packet that established it; until then it stands for something else.
         verdict: ALLOW or AUDIT.
         state: how far it has come.
@@ -118,6 +126,7 @@ class Session:
     generation: int
     rule: int
     created_s: int
+    cookie: int
     ifindex: int
     verdict: Verdict
     state: State
@@ -128,8 +137,8 @@ class Session:
         """Read an entry of a session map."""
         ends = SessionKey.from_bytes(key)
         words = _SESSION.unpack(value)
-        last_seen, generation, rule, idle_limit, created_s, ifindex = words[4:10]
-        verdict, flags, state, _ = words[10:]
+        last_seen, generation, rule, idle_limit, created, ifindex = words[4:10]
+        verdict, flags, state, created_high = words[10:]
         client, server = ends.first, ends.second
         if flags & SessionFlag.CLIENT_IS_SECOND:
             client, server = server, client
@@ -143,7 +152,8 @@ class Session:
             idle_limit=idle_limit,
             generation=generation,
             rule=rule,
-            created_s=created_s,
+            created_s=((created_high << 32 | created) << CREATED_SHIFT) // 10**9,
+            cookie=created & ((1 << COOKIE_BITS) - 1),
             ifindex=ifindex,
             verdict=Verdict(verdict),
             state=State(state),
@@ -157,6 +167,7 @@ def c_constants() -> dict[str, int]:
         "MS_SIZEOF_SESSION_KEY4": SESSION_KEY4_SIZE,
         "MS_SIZEOF_SESSION_KEY6": SESSION_KEY6_SIZE,
         "MS_SIZEOF_SESSION": SESSION_SIZE,
+        "MS_CREATED_SHIFT": CREATED_SHIFT,
         "MS_SIZEOF_FRAGMENT_KEY4": FRAGMENT_KEY4_SIZE,
         "MS_SIZEOF_FRAGMENT_KEY6": FRAGMENT_KEY6_SIZE,
         "MS_SIZEOF_FRAGMENT": FRAGMENT_SIZE,

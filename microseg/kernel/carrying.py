@@ -25,6 +25,9 @@ POLICY = (*(name.in_slot(slot) for name in PolicyMap for slot in range(SLOTS)), 
 SESSIONS = ("session4", "session6", "opening4", "opening6")
 """Maps that programs write to at any time."""
 
+CACHES = ("flow4", "flow6")
+"""Maps whose entries have no meaning in one of another size."""
+
 _MAPS_OF_PROGRAM = 64
 """Maps that a program of ours may use at most."""
 
@@ -48,7 +51,7 @@ class Succession:
 
 
 def succession(present: Mapping[str, MapShape], wanted: Mapping[str, MapShape]) -> Succession:
-    """Decide for each map; one that is larger than wanted stays so.
+    """Decide for each map; one that is larger than wanted stays so, but for caches, which begin anew.
 
     Raises:
         IncompatibleMapError: the layout of a map that decides about packets is another one.
@@ -61,6 +64,8 @@ def succession(present: Mapping[str, MapShape], wanted: Mapping[str, MapShape]) 
     for name, shape in wanted.items():
         before = present.get(name)
         if before is None:
+            continue
+        if name in CACHES and shape != before:
             continue
         entries = max(before.max_entries, shape.max_entries)
         if shape.layout != before.layout:

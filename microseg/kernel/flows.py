@@ -11,8 +11,10 @@ from microseg.abi import EntryFlag
 from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
+from microseg.kernel.carrying import CACHES
 from microseg.kernel.clock import jiffies_now
 from microseg.kernel.events import EventReader
+from microseg.kernel.flow_cache import PendingCounts
 from microseg.kernel.packet_run import DROP, FrameContext, Runner, RunResult, XdpRunner
 from microseg.kernel.programs import TC, XDP, XDP_FOLDER
 from microseg.kernel.runs import Runs, runs_of
@@ -107,13 +109,21 @@ class Flows:
         return jiffies_now(self._runner("clock"))
 
     def sessions(self) -> Iterator[Session]:
-        """Yield the sessions that have not timed out, in no order."""
+        """Yield the sessions that have not timed out, in no order, with what the flow cache has counted."""
         now = self.now()
         for name in _SESSION_MAPS:
-            for key, value in self._dataplane.map(name).entries().items():
-                session = Session.from_bytes(key, value)
+            for session in self.sessions_in(name):
                 if now - session.last_seen <= session.idle_limit:
                     yield session
+
+    def sessions_in(self, name: str) -> Iterator[Session]:
+        """Yield the sessions of one map, timed out ones included until they are replaced.
+
+        While packets pass, what a line hands to its session just now may be missed or seen twice.
+        """
+        pending = PendingCounts(self._dataplane.map(cache) for cache in CACHES)
+        for key, value in self._dataplane.map(name).entries().items():
+            yield pending.added_to(key, Session.from_bytes(key, value))
 
     def count_sessions(self) -> dict[str, int]:
         """Return the entries of each session map, timed out ones included until they are replaced."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from microseg import abi, abi_flow, abi_outcome, abi_session, abi_settings
+from microseg import abi, abi_cache, abi_flow, abi_outcome, abi_session, abi_settings
 from microseg.abi import PolicyMap
-from microseg.kernel.bpf import MapInfo, MapType
+from microseg.kernel.bpf import MapInfo, MapType, possible_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,8 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
         "session6": MapShape(MapType.LRU_HASH, key6, session_size, sizing.sessions6),
         "opening4": MapShape(MapType.LRU_HASH, key4, session_size, _opening(sizing.sessions)),
         "opening6": MapShape(MapType.LRU_HASH, key6, session_size, _opening(sizing.sessions6)),
+        "flow4": MapShape(MapType.ARRAY, 4, abi_cache.LINES4_SIZE, _places(sizing.sessions), _MMAPABLE),
+        "flow6": MapShape(MapType.ARRAY, 4, abi_cache.LINES6_SIZE, _places(sizing.sessions6 // 2), _MMAPABLE),
         "fragment4": MapShape(
             MapType.LRU_HASH, abi_session.FRAGMENT_KEY4_SIZE, abi_session.FRAGMENT_SIZE, FRAGMENTS
         ),
@@ -91,6 +93,13 @@ def _opening(sessions: int) -> int:
     return max(sessions // OPENING_SHARE, 1024)
 
 
+def _places(wanted: int) -> int:
+    """Return how many places a map of the flow cache has: as many for each CPU, a power of two, at least 2."""
+    cpus = possible_cpus()
+    share = (1 << (wanted - 1).bit_length()) // cpus
+    return cpus * (1 << max(share.bit_length() - 1, 1))
+
+
 def _policy_shapes(sizing: Sizing) -> dict[str, MapShape]:
     shapes: dict[str, MapShape] = {}
     for name, capacity in sizing.policy_capacities().items():
@@ -107,5 +116,6 @@ def c_constants(shapes: Mapping[str, MapShape]) -> dict[str, int]:
         for name, shape in shapes.items()
         if not name.endswith("_b")
     }
-    modules = (abi, abi_flow, abi_outcome, abi_session, abi_settings)
+    capacities |= {"MS_CPUS": possible_cpus()} if shapes else {}
+    modules = (abi, abi_cache, abi_flow, abi_outcome, abi_session, abi_settings)
     return {name: value for module in modules for name, value in module.c_constants().items()} | capacities

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from microseg.kernel.bpf import Descriptor, possible_cpus
+from microseg.kernel.bpf import Descriptor
 from microseg.kernel.loading import LoadRequest, load_programs
 from microseg.kernel.packet_run import Runner
 from microseg.kernel.program_text import BPF_DIRECTORY
@@ -18,11 +18,9 @@ from microseg.reconcile.dataplane import Sizing
 
 SOURCE = Path(__file__).with_name("reference.c")
 PROGRAMS = (
-    *("empty", "parse_only", "plain", "cached"),
-    *("many_parse_only", "many_plain", "many_lookup", "many_filter", "many_cached"),
+    *("empty", "parse_only", "plain"),
+    *("many_parse_only", "many_plain", "many_lookup", "many_filter"),
 )
-FLOW_BITS = 17
-"""Of the number of lines each CPU has in the prototype of the flow cache."""
 PLAIN_SESSIONS = "plain_sessions"
 
 
@@ -52,5 +50,5 @@ def _request(sources: str, maps: Path, folder: Path, shapes: dict[str, MapShape]
         programs=TC.functions() | {name: f"reference_{name}" for name in PROGRAMS},
         jumps=list(TC.jumps),
         shapes={name: shape.as_json() for name, shape in shapes.items()},
-        defines=c_constants(shapes) | {"REFERENCE_FLOW_BITS": FLOW_BITS, "REFERENCE_CPUS": possible_cpus()},
+        defines=c_constants(shapes),
     )

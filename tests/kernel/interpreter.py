@@ -48,6 +48,7 @@ class Helper(IntEnum):
     UPDATE = 2
     DELETE = 3
     TAIL_CALL = 12
+    CPU = 8
     LOAD_BYTES = 26
     JIFFIES = 118
     BOOT_NS = 125
@@ -246,7 +247,7 @@ class _Run:
                 return 1_000_000
             case Helper.BOOT_NS:
                 return 4_000_000_000
-            case Helper.RINGBUF_SUBMIT | Helper.TAIL_CALL:
+            case Helper.RINGBUF_SUBMIT | Helper.TAIL_CALL | Helper.CPU:
                 pass
         return 0
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kernel.cache_lines import forget
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
@@ -94,11 +95,12 @@ class Laboratory:
         self.ids: dict[str, int] = {}
 
     def clear(self) -> None:
-        """Forget sessions, counts and events; no policy, events without a limit, nothing is adopted."""
+        """Forget sessions, cached flows, counts and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
         for name in (*SESSION_MAPS, *FRAGMENT_MAPS, "rule_counters"):
             remembered = self.plane.map(name)
             remembered.delete_many(list(remembered.entries()))
+        forget(self.plane)
         settings = Settings(hz=self.plane.read_settings().hz, events_per_s=MANY, answers_per_s=MANY)
         self.plane.write_settings(settings)
         self.events()

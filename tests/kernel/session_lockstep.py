@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, replace
 
+from kernel import cache_lines
 from kernel.laboratory import SESSION_MAPS, Laboratory
 from kernel.session_model import ModelSession, SessionModel
 from kernel.session_packets import Kind, Talk, frame_of
@@ -12,7 +14,7 @@ from kernel.session_packets import Kind, Talk, frame_of
 from microseg.abi import Root
 from microseg.abi_flow import Direction
 from microseg.abi_outcome import Outcome
-from microseg.abi_session import Session, SessionFlag, State
+from microseg.abi_session import SessionFlag, State
 from microseg.abi_settings import Idle
 from microseg.compiler.ids import assign, rule_names
 from microseg.policy.rules import OrderedRule, Ruleset, Verdict
@@ -101,6 +103,12 @@ class Lockstep:
         self._other_generation, now = self.model.generation, self._other_generation
         self.model.go_back_to(now)
 
+    def move(self) -> None:
+        """Have packets meet the next CPU, a second later: until then lines of the former one may answer."""
+        (here,), last = cache_lines.cpus(), (os.cpu_count() or 1) - 1
+        cache_lines.older(self._lab.plane, self._hz)
+        os.sched_setaffinity(0, {here + 1 if here < last else 0})
+
     def pass_time(self, steps: int) -> None:
         """Have every session be older."""
         self.model.now_s += steps * STEP_S
@@ -108,6 +116,7 @@ class Lockstep:
         for name in SESSION_MAPS:
             sessions = self._lab.plane.map(name)
             sessions.update_many({key: older(value, jiffies) for key, value in sessions.entries().items()})
+        cache_lines.older(self._lab.plane, jiffies)
 
     def adopt(self, *, adopting: bool) -> None:
         """Take connections in progress over from now on, or no more."""
@@ -152,8 +161,7 @@ class Lockstep:
         now = self._lab.flows.now()
         found = []
         for name in SESSION_MAPS:
-            for key, value in self._lab.plane.map(name).entries().items():
-                session = Session.from_bytes(key, value)
+            for session in self._lab.flows.sessions_in(name):
                 found.append(
                     View(
                         key=f"{session.protocol} {session.client} {session.server}",
@@ -166,7 +174,7 @@ class Lockstep:
                         rule=session.rule,
                         verdict=session.verdict,
                         idle_limit_s=session.idle_limit // self._hz,
-                        age=(now - session.last_seen) // self._hz // STEP_S,
+                        age=(now + self._hz - session.last_seen) // self._hz // STEP_S,
                     )
                 )
         return sorted(found)

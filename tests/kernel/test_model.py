@@ -9,6 +9,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from kernel.cache_lines import staying
 from kernel.laboratory import NOWHERE, Laboratory
 from kernel.laboratory import rule as policy_rule
 from kernel.session_lockstep import Lockstep
@@ -100,6 +101,10 @@ class Traffic(RuleBasedStateMachine):
     def pass_time(self, steps: int) -> None:
         self.both.pass_time(steps)
 
+    @rule()
+    def move(self) -> None:
+        self.both.move()
+
     @rule(which=st.sampled_from(("adopt", "adopt no more")))
     def adopt(self, which: str) -> None:
         self.both.adopt(adopting=which == "adopt")
@@ -111,6 +116,11 @@ class Traffic(RuleBasedStateMachine):
 
 def play(lab: Laboratory, sequences: int, phases: tuple[Phase, ...]) -> None:
     """Play so many sequences; raises AssertionError for a difference."""
+    with staying():
+        _play(lab, sequences, phases)
+
+
+def _play(lab: Laboratory, sequences: int, phases: tuple[Phase, ...]) -> None:
     machine = type("Traffic", (Traffic,), {"lab": lab})
     run_state_machine_as_test(
         machine,

@@ -31,8 +31,33 @@ IN_EVERY_RUN = (
         "session->generation == generation && session->state",
         "session->state",
     ),
+    Fault(
+        "flow cache: a line speaks under any policy",
+        "flow_cache.h",
+        "return line->generation == generation && ((line->life",
+        "return line->generation && ((line->life",
+    ),
 )
 IN_LONG_RUNS = (
+    Fault(
+        "flow cache: a line speaks for ever",
+        "flow_cache.h",
+        "((line->life - now) & MS_LINE_UNTIL) - 1 < MS_LINE_LONGEST",
+        "1",
+    ),
+    Fault(
+        "flow cache: counts are handed in twice",
+        "flow_cache.h",
+        "\tline->life &= MS_LINE_UNTIL;\n\tline->bytes = 0;\n\tif",
+        "\tif",
+    ),
+    Fault("flow cache: counts get lost", "flow_cache.h", "\t\tms_line_give(line, session);\n\telse", "\t\t;\n\telse"),
+    Fault(
+        "flow cache: a line outlives the end of its connection",
+        "filter.h",
+        "\t\tif (packet->signal)\n\t\t\tms_flow_end(family, packet, seat);\n",
+        "",
+    ),
     Fault(
         "forgotten generation check behind it",
         "judge.h",
@@ -73,8 +98,8 @@ IN_LONG_RUNS = (
     Fault(
         "wrong direction: the counts change sides",
         "session.h",
-        "\tif (from) {\n\t\tsession->packets[1]++;",
-        "\tif (!from) {\n\t\tsession->packets[1]++;",
+        "\tif (server) {",
+        "\tif (!server) {",
     ),
     Fault("the server may open too", "judge.h", "\t\tscratch->alone = 1;\n\telse\n", "\t\t;\n\telse\n"),
     Fault(
@@ -92,8 +117,8 @@ IN_LONG_RUNS = (
     Fault(
         "forgotten last packet: a session ages however busy it is",
         "session.h",
-        "\tsession->last_seen = now;\n",
-        "\tif (!session->last_seen)\n\t\tsession->last_seen = now;\n",
+        "if ((__s64)(now - session->last_seen) > 0)",
+        "if (!session->last_seen)",
     ),
     Fault("forgotten deadline", "filter.h", "if (!deadline || ms_boot_s() < deadline)", "if (1)"),
     Fault(
