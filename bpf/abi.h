@@ -120,9 +120,8 @@ struct ms_session {
 struct ms_line {
 	__u32 generation; /* it speaks under; 0: it doesn't speak */
 	__u32 bytes;	  /* not in the session yet */
-	__u64 life;	  /* MS_LINE_UNTIL_BITS: jiffies from which on it doesn't speak; above: packets not in the session yet */
-	__u64 ends;	  /* the key's ports, protocol and role; MS_LINE_BACKWARD: the second endpoint sends; above
-			   * MS_LINE_COOKIE_BIT: low bits of the session's `created` */
+	__u64 life;	  /* MS_LINE_UNTIL_BITS of jiffies it speaks until; above: packets not in the session yet */
+	__u64 ends; /* the key's ports, protocol, role; who sends; above MS_LINE_COOKIE_BIT: session's `created` */
 };
 
 struct ms_line4 {

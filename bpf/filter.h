@@ -93,14 +93,14 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 	now = bpf_jiffies64();
 	outcome = ms_parse(frame, &packet, link);
 	ms_trace_packet(&packet, outcome);
+	if (!outcome && ms_denied_again(&packet, counts, generation, direction, now))
+		return MS_RETURN_DROP;
 	if (!outcome) {
 		seat = packet.family == 4 ? ms_seat_of(4, &packet) : ms_seat_of(6, &packet);
 		if (ms_cached(&packet, &seat, generation, now)) {
 			counts->outcome[MS_PASS_SESSION]++;
 			return MS_RETURN_PASS;
 		}
-		if (ms_denied_again(&packet, counts, generation, direction, now))
-			return MS_RETURN_DROP;
 		if (packet.family == 4 ? ms_goes_on(4, &packet, &seat, generation, now)
 				       : ms_goes_on(6, &packet, &seat, generation, now)) {
 			counts->outcome[MS_PASS_SESSION]++;

@@ -27,7 +27,7 @@
 #define MS_PLACES6 (MS_ENTRIES_FLOW6 / MS_CPUS)
 _Static_assert((MS_PLACES4 & (MS_PLACES4 - 1)) == 0 && (MS_PLACES6 & (MS_PLACES6 - 1)) == 0, "places are masked");
 
-/* Where the lines of a packet's direction may be, and what they say then. Those of the other direction: see ms_back(). */
+/* Where the lines of a packet's direction may be, and what they have in `ends`. */
 struct ms_seat {
 	__u32 place[2];
 	__u64 ends;
@@ -43,7 +43,8 @@ ms_inline __u64 ms_hash(const int family, const struct ms_packet *packet)
 	if (family == 4)
 		hash = word[0] * one + word[1] * two;
 	else
-		hash = word[0] * one + word[1] * two + word[2] * three + word[3] * (one ^ two) + word[4] * (two ^ three);
+		hash =
+		    word[0] * one + word[1] * two + word[2] * three + word[3] * (one ^ two) + word[4] * (two ^ three);
 	hash ^= hash >> 32;
 	return hash * one >> 32;
 }

@@ -1,4 +1,4 @@
-"""Lines of the flow cache as the kernel program keeps them; docs/designs/flow-cache.md says what they are for."""
+"""Lines of the flow cache as the kernel program keeps them; see docs/designs/flow-cache.md."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ FRAGMENT_SIZE = _FRAGMENT.size
 
 
 CREATED_SHIFT = 17
-"""Sessions are dated in units of 2^17 ns (131 microseconds): low half, and 8 bits more; 4.5 years of uptime."""
+"""Sessions are dated in units of 2^17 ns (131 microseconds), in 40 bits: 4.5 years of uptime."""
 
 COOKIE_BITS = 16
 """Of that date: what lines of the flow cache know a session of their key by."""

@@ -94,7 +94,7 @@ def _opening(sessions: int) -> int:
 
 
 def _places(wanted: int) -> int:
-    """Return how many places a map of the flow cache has: as many for each CPU, a power of two, at least 2."""
+    """Return the places of a map of the flow cache: as many for each CPU, a power of two, at least 2."""
     cpus = possible_cpus()
     share = (1 << (wanted - 1).bit_length()) // cpus
     return cpus * (1 << max(share.bit_length() - 1, 1))

@@ -256,6 +256,7 @@ def flow(client: str, server: str, port: int, protocol: int = 6) -> LiveSession:
         generation=1,
         rule=0,
         created_s=0,
+        cookie=0,
         ifindex=1,
         verdict=Verdict.ALLOW,
         state=State.STEADY,

@@ -59,7 +59,7 @@ def older(plane: PinnedDataPlane, jiffies: int) -> None:
 
 def held(plane: PinnedDataPlane) -> list[Line]:
     """Return the lines that hold counts."""
-    found = []
+    found: list[Line] = []
     for name in CACHES:
         with _memory(plane.map(name)) as memory:
             found += lines(memory[:], plane.map(name).info.value_size)

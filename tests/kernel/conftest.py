@@ -59,7 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def lab(plane: PinnedDataPlane, request: pytest.FixtureRequest) -> Iterator[Laboratory]:
-    """The same data plane without sessions and events, with no policy in force; packets meet it on one CPU."""
+    """The same data plane without sessions and events, and with no policy in force; sent to on one CPU."""
     if request.param is Hook.XDP:
         plane.require_xdp()
     made = Laboratory(plane, request.param)

@@ -95,7 +95,7 @@ class Laboratory:
         self.ids: dict[str, int] = {}
 
     def clear(self) -> None:
-        """Forget sessions, cached flows, counts and events; no policy, events without a limit, nothing is adopted."""
+        """Forget flows, counts and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
         for name in (*SESSION_MAPS, *FRAGMENT_MAPS, "rule_counters"):
             remembered = self.plane.map(name)

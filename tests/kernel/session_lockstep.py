@@ -159,25 +159,23 @@ class Lockstep:
 
     def _kernel_sessions(self) -> list[View]:
         now = self._lab.flows.now()
-        found = []
-        for name in SESSION_MAPS:
-            for session in self._lab.flows.sessions_in(name):
-                found.append(
-                    View(
-                        key=f"{session.protocol} {session.client} {session.server}",
-                        established=name.startswith("session"),
-                        state=session.state,
-                        packets=session.packets,
-                        octets=session.octets,
-                        flags=session.flags & ~SessionFlag.CLIENT_IS_SECOND,
-                        generation=session.generation,
-                        rule=session.rule,
-                        verdict=session.verdict,
-                        idle_limit_s=session.idle_limit // self._hz,
-                        age=(now + self._hz - session.last_seen) // self._hz // STEP_S,
-                    )
-                )
-        return sorted(found)
+        return sorted(
+            View(
+                key=f"{session.protocol} {session.client} {session.server}",
+                established=name.startswith("session"),
+                state=session.state,
+                packets=session.packets,
+                octets=session.octets,
+                flags=session.flags & ~SessionFlag.CLIENT_IS_SECOND,
+                generation=session.generation,
+                rule=session.rule,
+                verdict=session.verdict,
+                idle_limit_s=session.idle_limit // self._hz,
+                age=(now + self._hz - session.last_seen) // self._hz // STEP_S,
+            )
+            for name in SESSION_MAPS
+            for session in self._lab.flows.sessions_in(name)
+        )
 
     def _model_sessions(self) -> list[View]:
         return sorted(self._view(session) for session in self.model.sessions.values())

@@ -1,4 +1,4 @@
-"""The flow cache: what it answers for, until when, and that its counts and those of sessions are all packets."""
+"""The flow cache: what it answers for, until when, and that no packet is left out of the counts."""
 
 from __future__ import annotations
 

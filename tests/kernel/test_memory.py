@@ -34,7 +34,9 @@ def usual(bpffs: Path) -> Iterator[PinnedDataPlane]:
 
 
 @pytest.mark.compiles
-def test_a_hundred_thousand_sessions_fit_into_30_mb_with_all_maps_and_the_flow_cache_into_10(usual: PinnedDataPlane) -> None:
+def test_a_hundred_thousand_sessions_fit_into_30_mb_and_their_flow_cache_into_10(
+    usual: PinnedDataPlane,
+) -> None:
     sessions = usual.map("session4")
     sessions.update_many(
         {number.to_bytes(4, "big") + bytes(12): bytes(SESSION_SIZE) for number in range(SESSIONS)}

@@ -51,7 +51,12 @@ IN_LONG_RUNS = (
         "\tline->life &= MS_LINE_UNTIL;\n\tline->bytes = 0;\n\tif",
         "\tif",
     ),
-    Fault("flow cache: counts get lost", "flow_cache.h", "\t\tms_line_give(line, session);\n\telse", "\t\t;\n\telse"),
+    Fault(
+        "flow cache: counts get lost",
+        "flow_cache.h",
+        "\t\tms_line_give(line, session);\n\telse",
+        "\t\t;\n\telse",
+    ),
     Fault(
         "flow cache: a line outlives the end of its connection",
         "filter.h",

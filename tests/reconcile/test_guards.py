@@ -118,6 +118,7 @@ def live_session(number: int) -> Session:
         generation=1,
         rule=0,
         created_s=0,
+        cookie=0,
         ifindex=1,
         verdict=compiled(OPEN).compilation.ruleset.ordered()[0].verdict,  # type: ignore[union-attr]
         state=0,  # type: ignore[arg-type]
