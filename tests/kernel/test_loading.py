@@ -111,10 +111,12 @@ def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     lab.open_tcp()
     before = {name: plane.read_entries(1, name) for name in PolicyMap}
     larger = replace(SIZING, sessions=8192, rules=16384)
+    places = plane.map("flow4").info.max_entries
     assert plane.reasons_to_load(larger, debug=False) == (
         "the map policy_a is to hold 16384 entries, not 8192",
         "the map policy_b is to hold 16384 entries, not 8192",
         "the map session4 is to hold 8192 entries, not 4096",
+        f"the map flow4 is to hold {2 * places} entries, not {places}",
     )
     assert plane.load(larger).lost == ()
     assert plane.reasons_to_load(SIZING, debug=False) == (), "none shrinks"
