@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.references import FLOW_BITS, PLAIN_SESSIONS
+from bench.references import PLAIN_SESSIONS
 from bench.references import SOURCE as REFERENCES
 from bench.side.contestant import Place, Rules
 
 from microseg.abi_flow import Direction
-from microseg.kernel.bpf import Descriptor, possible_cpus
+from microseg.kernel.bpf import Descriptor
 from microseg.kernel.loading import LoadRequest, load_programs
 from microseg.kernel.program_text import BPF_DIRECTORY
 from microseg.kernel.programs import ProgramType
@@ -91,8 +91,7 @@ class Plain(Nothing):
                     programs={"program": "reference_plain"},
                     jumps=[],
                     shapes={name: shape.as_json() for name, shape in shapes.items()},
-                    defines=c_constants(shapes)
-                    | {"REFERENCE_FLOW_BITS": FLOW_BITS, "REFERENCE_CPUS": possible_cpus()},
+                    defines=c_constants(shapes),
                 )
             )
         attach(place, place.pins / "programs" / "program", ProgramType.TC)
