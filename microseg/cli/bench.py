@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 TRAFFIC = ("generator", "new-flows", "denied", "iperf3", "http", "ping", "hping3")
+_ONCE_S = 1.0
+"""Signals that come so soon after one say nothing new."""
 HOOKS = ("tc", "tcx", "clsact", "xdp")
 
 
@@ -99,7 +102,7 @@ def command(
     from microseg.cli.bench_run import Asked, try_out, watch  # noqa: PLC0415  the kernel's side takes a while
 
     wanted = Asked(**asked, quiet=output_format == "json")
-    with _ending_on_sigterm():
+    with _ending_on_signals():
         if interface:
             _refuse_with_interface(policy=policy_dir, hook=hook, debug_program=debug_program)
             report = watch(settings, interface, wanted)
@@ -137,13 +140,22 @@ def _show(report: Report) -> None:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end it as an interrupt does, so that everything is cleaned up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ending_on_signals() -> Iterator[None]:
+    """Let SIGTERM end it as an interrupt does; and either once, though it may come to us and to our group."""
+    last_s = -_ONCE_S
+
+    def interrupt(*_: object) -> None:
+        nonlocal last_s
+        if (now_s := time.monotonic()) > last_s + _ONCE_S:
+            last_s = now_s
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write(path: Path, report: Report) -> None:

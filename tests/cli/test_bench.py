@@ -176,6 +176,7 @@ def test_an_interrupt_ends_it_with_what_there_is(stranger: Session) -> None:
     started = subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, text=True)
     await_a_row(started)
     started.send_signal(signal.SIGTERM)
+    started.send_signal(signal.SIGINT)
     rest, _ = started.communicate(timeout=30)
     assert started.returncode == 0
     assert "interrupted:" in rest
