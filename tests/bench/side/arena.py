@@ -24,10 +24,12 @@ FEWEST, MOST = 64, 300_000
 """Packets of a round."""
 FEW = 64
 """Packets that show what passes."""
-PORTION = 20_000
+PORTION = 50_000
 """Flows that are opened at once: what isn't answered yet must not push out each other."""
 PORTS = 64_000
 """Flows of one client."""
+SESSIONS = 120_000
+"""What a filter must be able to remember unless more is asked for."""
 _CONNECTIONS, _BUCKETS = 8_000_000, 4_194_304
 _MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _HASHSIZE = Path("/sys/module/nf_conntrack/parameters/hashsize")
@@ -153,10 +155,10 @@ def _judges(entry: Entry) -> bool:
 
 
 @contextmanager
-def arena(contestants: Sequence[Contestant], rounds: int, sessions: int = 120_000) -> Iterator[Arena]:
+def arena(contestants: Sequence[Contestant], rounds: int, sessions: int = SESSIONS) -> Iterator[Arena]:
     """Set all of them up; nothing of it is left afterwards."""
     with ExitStack() as stack:
-        stack.enter_context(_many_connections())
+        stack.enter_context(_many_connections(_BUCKETS if sessions > SESSIONS else 0))
         stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
         pins = stack.enter_context(_bpffs())
         lab = stack.enter_context(laboratory(*(contestant.name for contestant in contestants)))
@@ -182,14 +184,14 @@ def _bpffs() -> Iterator[Path]:
 
 
 @contextmanager
-def _many_connections() -> Iterator[None]:
+def _many_connections(buckets: int) -> Iterator[None]:
     """Give connection tracking room for all contestants; its limits are those of the whole machine."""
     with ExitStack() as stack:
-        for path, value in ((_HASHSIZE, _BUCKETS), (_MAX, _CONNECTIONS)):
-            if path.exists():
-                before = path.read_text(encoding="ascii")
-                stack.callback(path.write_text, before, encoding="ascii")
-                path.write_text(str(max(value, int(before))), encoding="ascii")
+        for path, least in ((_HASHSIZE, buckets), (_MAX, _CONNECTIONS)):
+            before = int(path.read_text(encoding="ascii")) if path.exists() else least
+            if before < least:
+                stack.callback(path.write_text, str(before), encoding="ascii")
+                path.write_text(str(least), encoding="ascii")
         yield
 
 

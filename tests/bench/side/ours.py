@@ -33,7 +33,13 @@ class Ours:
         place.open.callback(plane.close)
         place.open.callback(plane.unload)
         plane.load(
-            Sizing(rules=262_144, addresses=131_072, sessions=place.sessions, sessions6=place.sessions // 8)
+            Sizing(
+                rules=262_144,
+                addresses=131_072,
+                rule_counters=131_072,
+                sessions=place.sessions,
+                sessions6=place.sessions // 8,
+            )
         )
         settings = plane.read_settings()
         plane.write_settings(replace(settings, idle_s=dict.fromkeys(settings.idle_s, AN_HOUR_S)))

@@ -20,7 +20,7 @@ COMMAND = "make bench BENCH=side"
 FLOWS = (1, 1000, 100_000, 1_000_000)
 FLOWS6 = (1, 100_000)
 SIZES = (10, 1000, 10_000, 100_000)
-RULES_OF_FLOWS = Rules(1000)
+RULES_OF_FLOWS = Rules(100)
 MANY = Rules(10_000)
 NOTHING, TC, XDP = Nothing.name, "microseg, TC", "microseg, XDP"
 STATEFUL, NETDEV = Nftables.name, Netdev.name
@@ -41,22 +41,25 @@ def _filters() -> list[Contestant]:
 def established(rounds: int) -> Section:
     """Flows that are known already, few and many."""
     tables, limits = [], []
+    by_flows: dict[int, Found] = {}
     with arena(_everybody(), rounds, sessions=FLOWS[-1] + FLOWS[-1] // 5) as made:
         made.install(RULES_OF_FLOWS)
         for version, numbers in ((4, FLOWS), (6, FLOWS6)):
             for flows in numbers:
-                say(f"  IPv{version}, {flows:,} established flows")
+                say(f"  IPv{version}, established, {_flows(flows)}")
                 stream = Stream(version, flows, RULES_OF_FLOWS.hosts if version == 4 else RULES6)
                 made.establish(stream)
                 found = made.measure(stream)
                 if version == 6:
                     found.pop(Plain.name, None)
-                tables.append(_added(f"Established, {flows:,} flows, IPv{version}", found))
+                else:
+                    by_flows[flows] = found
+                tables.append(_added(f"Established, {_flows(flows)}, IPv{version}", found))
                 most = {(4, 1): 0.4, (4, 100_000): 0.5}.get((version, flows))
                 if most:
-                    what = f"{flows:,} established flows: what it adds, x what nftables adds"
+                    what = f"established, {_flows(flows)}: what it adds, x what nftables adds"
                     limits.append(Limit(what, _ratio(found, TC), most=most))
-    return Section("side by side: established flows", tuple(tables), tuple(limits))
+    return Section("side by side: established flows", (*_by_flows(by_flows), *tables), tuple(limits))
 
 
 def new(rounds: int) -> Section:
@@ -77,21 +80,22 @@ def new(rounds: int) -> Section:
 
 
 def denied(rounds: int) -> Section:
-    """Packets that no rule allows."""
+    """Packets that no rule allows: of few flows again and again, and each of another."""
     tables, limits = [], []
     drops: list[Contestant] = [BARE["drop"], BARE["xdp-drop"]]
-    filters = [one for one in _filters() if one.filters]
-    with arena([*filters, *drops], rounds) as made:
+    with arena([*(one for one in _filters() if one.filters), *drops], rounds) as made:
         made.install(MANY)
         for version in (4, 6):
-            say(f"  IPv{version}, denied packets")
-            found = made.measure(Stream(version, 0, 1024, STRANGERS[version]), allowed=False)
-            tables.append(_rates(f"Denied packets, {MANY.count:,} rules, IPv{version}", found))
-            if version == 4:
-                for name, least in ((TC, 1.1), (XDP, 3.0)):
-                    rate = found[NETDEV].median / found[name].median
-                    what = f"denied packets: drops a second by {name}, x those of nftables' netdev hook"
-                    limits.append(Limit(what, rate, least=least))
+            for words, flows, hosts in (
+                ("1 flow", 1, 1),
+                ("1,000 flows", 1000, 1000),
+                ("new flows", 0, 1024),
+            ):
+                say(f"  IPv{version}, denied packets, {words}")
+                found = made.measure(Stream(version, flows, hosts, STRANGERS[version]), allowed=False)
+                tables.append(_rates(f"Denied packets, {words}, {MANY.count:,} rules, IPv{version}", found))
+                if (version, flows) == (4, 1):
+                    limits = [_drops(found, TC, 1.1), _drops(found, XDP, 3.0)]
     return Section("side by side: denied packets", tuple(tables), tuple(limits))
 
 
@@ -173,6 +177,24 @@ def _added(title: str, found: Found) -> Table:
     return Table(title, ADDED, tuple(rows), COMMAND)
 
 
+def _flows(number: int) -> str:
+    return f"{number:,} flow" + "s" * (number > 1)
+
+
+def _by_flows(found: Mapping[int, Found]) -> tuple[Table, Table]:
+    """Return what each adds by the number of flows: next to nftables, and in nanoseconds."""
+    columns = tuple(map(_flows, found))
+    names = [name for name in found[FLOWS[0]] if name != NOTHING]
+    shares = tuple(Row(name, tuple(_ratio(each, name) for each in found.values())) for name in names)
+    costs = tuple(
+        Row(name, tuple(each[name].over(each[NOTHING]) for each in found.values())) for name in names
+    )
+    return (
+        Table("What each adds to an established flow, x what nftables adds", columns, shares, COMMAND),
+        Table("What each adds to an established flow, ns", columns, costs, COMMAND),
+    )
+
+
 def _rates(title: str, found: Found) -> Table:
     rows = [
         Row(name, (found[NETDEV].median / taken.median, 1000 / taken.median, taken.median, *taken.quartiles))
@@ -180,6 +202,11 @@ def _rates(title: str, found: Found) -> Table:
     ]
     columns = ("x nftables netdev", "Mpps", "in all, ns", "lower quartile", "upper quartile")
     return Table(title, columns, tuple(rows), COMMAND)
+
+
+def _drops(found: Found, name: str, least: float) -> Limit:
+    what = f"denied packets of one flow: drops a second by {name}, x those of nftables' netdev hook"
+    return Limit(what, found[NETDEV].median / found[name].median, least=least)
 
 
 def _by_size(title: str, found: Mapping[int, Found]) -> Table:
