@@ -14,6 +14,7 @@ from microseg.analysis.memory import Memory
 from microseg.compiler.pipeline import Compilation, compile_tree
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
+from microseg.phases import Phase, untold
 from microseg.policy.rules import NOTICE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from microseg.abi import PolicyMap
     from microseg.diagnostics import Diagnostic
+    from microseg.phases import Told
     from microseg.source import SourceTree
 
 
@@ -47,6 +49,7 @@ def examine(
     capacities: Mapping[PolicyMap, int] | None = None,
     review: taste.Options | None = None,
     memory: Memory | None = None,
+    told: Told = untold,
 ) -> Examination:
     """Compile a policy directory, look for conflicts of equal priorities and prove its tests.
 
@@ -59,12 +62,13 @@ def examine(
         capacities: entries each kernel map can hold.
         review: also remark on what a careful reviewer would, and how.
         memory: of earlier examinations; it makes no difference to the result.
+        told: is told how far it is.
 
     """
     notice = review.notice if review else NOTICE
     memory = memory or Memory()
     compilation = compile_tree(
-        tree, today, audit=audit, capacities=capacities, notice=notice, memory=memory.compiling
+        tree, today, audit=audit, capacities=capacities, notice=notice, memory=memory.compiling, told=told
     )
     ruleset = compilation.intended
     if has_errors(compilation.diagnostics):
@@ -74,17 +78,20 @@ def examine(
     if not review and memory.sound and unchanged.is_still_sound(memory.sound, ruleset, memory.bounds):
         found = Examination(_with(compilation, [], []), ())
     else:
-        found = _looked_at(compilation, review)
+        found = _looked_at(compilation, review, told)
     memory.sound = None if found.compilation.image is None or found.failures else ruleset
     return found
 
 
-def _looked_at(compilation: Compilation, review: taste.Options | None) -> Examination:
+def _looked_at(compilation: Compilation, review: taste.Options | None, told: Told) -> Examination:
     """Look at all rules."""
+    told(Phase.ANALYSE, 0)
     ruleset = compilation.intended
     spoken_of = [*proofs.spoken_of(ruleset), *(protection.spoken_of(ruleset) if review else ())]
     book = Book(ruleset, spoken_of)
     disagreements = [conflicts.diagnostic(each) for each in conflicts.conflicts(book)]
+    if review:
+        told(Phase.REMARK, 0)
     # As long as policies are in conflict, which rule comes before which is nothing to build on.
     remarks = _remarks(book, review, compilation) if review and not disagreements else []
     failures = tuple(in_order(proofs.diagnostic(each) for each in proofs.failures(book)))

@@ -12,6 +12,7 @@ from microseg.cli.change_json import effect_object
 from microseg.cli.exits import ExitCode, error_object
 from microseg.cli.plan_json import plan_object
 from microseg.diagnostics import summary
+from microseg.phases import Phase
 from microseg.reconcile import effect
 from microseg.reconcile.plan import compare
 from microseg.reconcile.revision import describe
@@ -63,6 +64,7 @@ def of_revisions(settings: Settings, base: PolicyInput, given: PolicyInput, *, a
     """Compare two states of the text; needs no kernel."""
     capacities = settings.sizing.policy_capacities()
     desired, earlier = given.compiler(audit=audit)(capacities), base.compiler(audit=audit)(capacities)
+    given.told(Phase.COMPARE, 0)
     return Comparison(
         compare(desired, earlier),
         effect.of_revisions(earlier, desired),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from microseg.analysis.review import review
-from microseg.cli import options, pages, policy_input, terminal
+from microseg.cli import options, pages, phase_bar, policy_input, terminal
 from microseg.cli.clock import now
 from microseg.cli.exits import Command, ExitCode
 from microseg.cli.replacing import replace_file
@@ -47,7 +48,9 @@ def command(
     folder = directory or settings.policy_dir
     given = policy_input.files(folder)
     fixed = _fix(folder, given, settings.lint) if fix else ()
-    compilation = review(given.tree, now().date(), settings.lint, given.parsed_ahead()).compilation
+    with phase_bar.shown(phase_bar.LINT, output_format) as told:
+        memory = replace(given, told=told).parsed_ahead()
+        compilation = review(given.tree, now().date(), settings.lint, memory, told).compilation
     found = compilation.diagnostics
     files = len(given.tree.policy_paths())
     match output_format:

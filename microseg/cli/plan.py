@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from microseg.cli import comparison, instance, options, plan_file, policy_input, requests, room, terminal
+from microseg.cli import (
+    comparison,
+    instance,
+    options,
+    phase_bar,
+    plan_file,
+    policy_input,
+    requests,
+    room,
+    terminal,
+)
 from microseg.cli.comparison import Comparison
 from microseg.cli.exits import Command, ExitCode
+from microseg.phases import Phase
 from microseg.reconcile import effect
 from microseg.reconcile.apply import propose, refusal
 from microseg.reconcile.dataplane import KernelError
@@ -55,9 +67,14 @@ def command(
     """
     if out and against is not None:
         raise click.UsageError("--out saves what an apply would do; --against compares with a commit.")
-    with policy_input.chosen(settings.policy_dir, rev) as given:
+    with (
+        policy_input.chosen(settings.policy_dir, rev) as plain,
+        phase_bar.shown(phase_bar.PLAN, output_format) as told,
+    ):
+        given = replace(plain, told=told)
         if against is None:
             tx = _proposal(settings, given, audit=audit)
+            told(Phase.COMPARE, 0)
             found = _with_kernel(settings, tx)
             if out:
                 plan_file.write(out, tx, settings, rev, audit=audit)

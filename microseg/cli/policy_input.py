@@ -14,6 +14,7 @@ from microseg.cli.clock import now
 from microseg.gitops.errors import GitError
 from microseg.lang.ahead import parse_ahead
 from microseg.output.places import Places
+from microseg.phases import Phase, untold
 from microseg.reconcile.errors import NoPolicyError
 from microseg.source import DirectoryTree
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from microseg.abi import PolicyMap
+    from microseg.phases import Told
     from microseg.reconcile.desired import Desired
     from microseg.reconcile.revision import Revision
     from microseg.source import SourceTree
@@ -28,20 +30,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
-    """A policy directory and what it is a revision of (None: outside git, or not asked for)."""
+    """A policy directory and what it is a revision of (None: outside git, or not asked for).
+
+    Who waits for what is found out about it is told how far that is.
+    """
 
     tree: SourceTree
     revision: Revision | None
+    told: Told = untold
 
     def examine(self, *, audit: bool, capacities: Mapping[PolicyMap, int] | None = None) -> Examination:
         """Compile and check it as of today, in UTC, so that all hosts agree on the day."""
         memory = self.parsed_ahead()
-        return examine(self.tree, now().date(), audit=audit, capacities=capacities, memory=memory)
+        return examine(
+            self.tree, now().date(), audit=audit, capacities=capacities, memory=memory, told=self.told
+        )
 
     def parsed_ahead(self) -> Memory:
         """Return a memory that has the large files, parsed on all processors or kept from an earlier run."""
         memory = Memory()
-        parse_ahead(self.tree, memory.compiling.files)
+        self.told(Phase.PARSE, 0)
+        parse_ahead(self.tree, memory.compiling.files, self.told)
         return memory
 
     def compiler(self, *, audit: bool) -> Callable[[Mapping[PolicyMap, int]], Desired]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from microseg.abi import encode
-from microseg.cli import options, policy_input, terminal
+from microseg.cli import options, phase_bar, policy_input, terminal
 from microseg.cli.exits import Command, ExitCode
 from microseg.output import junit
 from microseg.output.outcome import outcomes
@@ -47,8 +48,8 @@ def command(
     of every expectation as well: those that each rule decides, from both ends of what is alike.
     """
     folder = directory or settings.policy_dir
-    with policy_input.text(folder, rev) as given:
-        examination = given.examine(audit=False)
+    with policy_input.text(folder, rev) as given, phase_bar.shown(phase_bar.TEST, output_format) as told:
+        examination = replace(given, told=told).examine(audit=False)
     compilation = examination.compilation
     if compilation.image is None:
         if output_format == "junit":  # a build server counts what is in the file, so it says that nothing ran

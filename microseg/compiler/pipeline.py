@@ -19,6 +19,7 @@ from microseg.compiler.resolve import resolve
 from microseg.diagnostics import has_errors, in_order
 from microseg.lang import ignores
 from microseg.lang.files import parse_tree
+from microseg.phases import Phase, untold
 from microseg.policy.rules import NOTICE
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
     from microseg.abi import PolicyMap
     from microseg.compiler.image import Image
+    from microseg.compiler.resolve import Resolution
     from microseg.diagnostics import Diagnostic
     from microseg.lang import ast
+    from microseg.lang.files import Parsed
+    from microseg.phases import Told
     from microseg.policy.rules import Ruleset
     from microseg.source import SourceTree
 
@@ -65,6 +69,7 @@ def compile_tree(
     capacities: Mapping[PolicyMap, int] | None = None,
     notice: timedelta = NOTICE,
     memory: Memory | None = None,
+    told: Told = untold,
 ) -> Compilation:
     """Compile a policy directory.
 
@@ -75,28 +80,51 @@ def compile_tree(
         capacities: entries each kernel map can hold; None leaves them unchecked.
         notice: how long before its last day a rule is announced to expire.
         memory: of earlier compilations; it makes no difference to the result.
+        told: is told how far it is.
 
     """
     memory = memory or Memory()
     parsed = parse_tree(tree, memory.files)
+    told(Phase.RESOLVE, 0)
     resolution = resolve(parsed.files, tree, memory)
-    found = [*parsed.diagnostics, *resolution.diagnostics]
-    whole = not has_errors(found)
-    found += checks.check(parsed.files, resolution, today, notice, whole=whole, known=memory.remarks)
+    found = _checked(parsed, resolution, today, notice, memory)
     intended = _active_on(resolution.ruleset, today, memory)
     ruleset = intended.audited() if audit else intended
-    image = None if has_errors(found) else lower(ruleset, memory)
-    if image:
-        found += limits.check(ruleset, image, capacities)
+    image = _image(ruleset, memory, capacities, found, told)
     return Compilation(
         ruleset=ruleset,
         intended=intended,
-        image=None if has_errors(found) else image,
+        image=image,
         diagnostics=tuple(in_order(ignores.silence(found, parsed.files))),
         sources=parsed.texts | resolution.scope.sources,
         files=tuple(parsed.files),
         silenced=tuple(ignores.silenced(found, parsed.files)),
     )
+
+
+def _checked(
+    parsed: Parsed, resolution: Resolution, today: date, notice: timedelta, memory: Memory
+) -> list[Diagnostic]:
+    """Return all there is to say before anything is lowered."""
+    found = [*parsed.diagnostics, *resolution.diagnostics]
+    whole = not has_errors(found)
+    return found + checks.check(parsed.files, resolution, today, notice, whole=whole, known=memory.remarks)
+
+
+def _image(
+    ruleset: Ruleset,
+    memory: Memory,
+    capacities: Mapping[PolicyMap, int] | None,
+    found: list[Diagnostic],
+    told: Told,
+) -> Image | None:
+    """Return the image; None if there is an error, or it doesn't fit, which found then says."""
+    if has_errors(found):
+        return None
+    told(Phase.COMPILE, 0)
+    image = lower(ruleset, memory)
+    found += limits.check(ruleset, image, capacities)
+    return None if has_errors(found) else image
 
 
 def _active_on(ruleset: Ruleset, today: date, memory: Memory) -> Ruleset:

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from microseg.lang import cache as disk
 from microseg.lang import tree_bytes
 from microseg.lang.files import parse_file, read_text
+from microseg.phases import Phase, untold
 from microseg.source import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile
     from microseg.memo import Memo
+    from microseg.phases import Told
     from microseg.source import SourceTree
 
 _Elsewhere: TypeAlias = "tuple[str, list[Diagnostic], bytes | None]"
@@ -44,15 +46,13 @@ _KIND = "parsed-"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def parse_ahead(
-    tree: SourceTree, known: Memo[ParsedFile], told: Callable[[int, int], None] = lambda _done, _all: None
-) -> None:
+def parse_ahead(tree: SourceTree, known: Memo[ParsedFile], told: Told = untold) -> None:
     """Parse the large files of a directory that aren't known yet, and make them known.
 
     Args:
         tree: the directory; what can't be read is left to `parse_tree`, which says so.
         known: what is filled, by path and text.
-        told: is called with the number of files that are done and the number of all.
+        told: is told how far it is.
 
     """
     texts = dict(_large_files(tree))
@@ -72,7 +72,7 @@ def parse_ahead(
         if content is not None:
             disk.store(_name(path, missing[path]), content)
         done += 1
-        told(done, len(texts))
+        told(Phase.PARSE, done / len(texts))
     if missing:
         disk.trim(_KIND, KEPT_BYTES)
 
