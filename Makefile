@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench bench-dataplane bench-agent bench-apply bench-lint bench-control test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
+.PHONY: help setup demo bench bench-dataplane bench-agent bench-apply bench-lint bench-control bench-change test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench-dataplane: kernel ## what a packet costs, next to parsing and to a plain l
 
 bench-apply: kernel ## what a rollback and a staging take, by the size of the policy (root, a minute)
 	@cd tests && unshare --net ../$(PYTHON) -m bench.applying
+
+bench-change: kernel ## one rule of 10,000, from reading its file to the switch, step by step, beside `nft -f` (root, a minute)
+	@scripts/setup.sh bench
+	@cd tests && unshare --net ../$(PYTHON) -m bench.one_rule
 
 bench-lint: python ## what lint takes, next to parsing and to `import lark`; CORPUS=folder adds its filter sets (a minute)
 	@cd tests && MICROSEG_CORPUS="$(if $(CORPUS),$(abspath $(CORPUS)))" ../$(PYTHON) -m bench.lint

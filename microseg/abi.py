@@ -196,7 +196,7 @@ class Encoder:
         self._tables = [_Table(pack) for pack in (_ipcache4, _ipcache6, _by_destination, _by_source, _rule)]
 
     def encode(self, image: Image) -> SlotContents:
-        """Return the bytes of an image, entries in ascending order of their keys."""
+        """Return the bytes of an image, entries in no order."""
         given: tuple[Mapping[Any, Any], ...] = (
             image.ipv4,
             image.ipv6,
@@ -210,7 +210,7 @@ class Encoder:
         maps = {
             PolicyMap.IPCACHE4: ipv4,
             PolicyMap.IPCACHE6: ipv6,
-            PolicyMap.SERVICE: dict(sorted({**by_destination, **by_source}.items())),
+            PolicyMap.SERVICE: {**by_destination, **by_source} if by_source else by_destination,
             PolicyMap.POLICY: rules,
         }
         default_flags = EntryFlag.LOG if image.default_log else NO_ENTRY_FLAGS
@@ -228,7 +228,7 @@ class _Table:
         self._entries: Entries = {}
 
     def entries(self, given: Mapping[Any, Any]) -> Entries:
-        """Return the entries in ascending order of their keys; the same object when nothing is another."""
+        """Return the entries; the same object when nothing is another."""
         before = self._given
         changed = list(compress(given, map(is_not, map(before.get, given), given.values())))
         gone = before.keys() - given.keys() if len(before) + len(changed) > len(given) else ()
@@ -239,13 +239,12 @@ class _Table:
         for item in gone:
             del entries[self._pack(item, before[item])[0]]
         entries.update(self._pack(item, given[item]) for item in changed)
-        is_longer = len(entries) > len(self._entries) - len(gone)
-        self._entries = dict(sorted(entries.items())) if is_longer else entries
-        return self._entries
+        self._entries = entries
+        return entries
 
 
 def encode(image: Image) -> SlotContents:
-    """Return the bytes of an image, entries in ascending order of their keys."""
+    """Return the bytes of an image, entries in no order."""
     return Encoder().encode(image)
 
 

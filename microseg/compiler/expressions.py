@@ -73,14 +73,12 @@ class Scope:
             node = self.groups.nodes[name]
             addresses = self.recall(node, partial(self.addresses, node.addresses))
             if addresses is not None:
-                before = self.memory.sets.get(name)
-                self.sets[name] = before if before is not None and before == addresses else addresses
+                self.sets[name] = _as_before(addresses, self.memory.sets.get(name))
         for name in self.services.in_order(self.found):
             service = self.services.nodes[name]
             services = self.recall(service, partial(self.service, service.services))
             if services is not None:
-                known = self.memory.services.get(name)
-                self.service_sets[name] = known if known is not None and known == services else services
+                self.service_sets[name] = _as_before(services, self.memory.services.get(name))
         self.memory.sets, self.memory.services = self.sets, self.service_sets
 
     def recall(self, node: ast.Statement, make: Callable[[], Value]) -> Value:
@@ -220,3 +218,8 @@ class Scope:
                 return canonical.protocol(services)
             case _ as never:
                 assert_never(never)
+
+
+def _as_before(found: Value, before: Value | None) -> Value:
+    """Return the object that there was before if it says the same."""
+    return before if before is not None and (before is found or before == found) else found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from microseg.compiler.image import Prefix
     from microseg.compiler.lower import SetTables
     from microseg.diagnostics import Diagnostic
-    from microseg.lang.files import ParsedFile
+    from microseg.lang.files import ParsedFile, Text
     from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import Policy
     from microseg.policy.services import ServiceSet
@@ -32,6 +32,7 @@ class Memory:
     """What is kept between compilations.
 
     Attributes:
+        texts: the text of each file's content.
         files: what each file's text parses to.
         lists: what each address list stands for; only of those nothing is said about.
         statements: what each definition, policy or test stood for; only of those nothing is said about.
@@ -46,6 +47,7 @@ class Memory:
 
     """
 
+    texts: Memo[Text] = field(default_factory=Memo)
     files: Memo[ParsedFile] = field(default_factory=Memo)
     lists: Memo[AddressSet] = field(default_factory=Memo)
     statements: Memo[Statement] = field(default_factory=Memo)
@@ -65,6 +67,7 @@ class Memory:
     def age(self) -> None:
         """Forget what wasn't asked for since the last time."""
         for memo in (
+            self.texts,
             self.files,
             self.lists,
             self.statements,

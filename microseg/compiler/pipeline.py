@@ -84,7 +84,7 @@ def compile_tree(
 
     """
     memory = memory or Memory()
-    parsed = parse_tree(tree, memory.files)
+    parsed = parse_tree(tree, memory.files, memory.texts)
     told(Phase.RESOLVE, 0)
     resolution = resolve(parsed.files, tree, memory)
     found = _checked(parsed, resolution, today, notice, memory)

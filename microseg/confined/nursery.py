@@ -31,6 +31,7 @@ from microseg.source import MemoryTree, SourceError
 
 if TYPE_CHECKING:
     from microseg.abi import SlotContents
+    from microseg.compiler.image import Image
     from microseg.reconcile.records import Names
 
 REQUESTS, ANSWERS = 0, 1
@@ -107,17 +108,19 @@ class Life:
         evidence = proving.evidence_of(compilation, job.lifelines, self._memory)
         names = names_of(compilation.image, self._attributions)
         said = Said(compilation.diagnostics, failures, sources, names, evidence)
-        self._answer(job, said, self._encoder.encode(compilation.image))
+        self._answer(job, said, compilation.image)
 
-    def _answer(self, job: Job, said: Said, contents: SlotContents) -> None:
+    def _answer(self, job: Job, said: Said, image: Image) -> None:
         """Send what differs from the last answer, if that is what the other side has; else all of it."""
-        last, self._last = self._last, (contents, said.names)
-        if last and last[0].config.digest.hex() == job.base:
-            wire.send(ANSWERS, Kind.SAID, said_to_bytes(said, last[1], job.base))
+        last = self._last if self._last and self._last[0].config.digest.hex() == job.base else None
+        words = said_to_bytes(said, last[1], job.base) if last else said_to_bytes(said)
+        wire.send(ANSWERS, Kind.SAID, words)
+        contents = self._encoder.encode(image)
+        if last:
             wire.send(ANSWERS, Kind.CHANGES, contents_changes(last[0], contents))
         else:
-            wire.send(ANSWERS, Kind.SAID, said_to_bytes(said))
             wire.send(ANSWERS, Kind.IMAGE, contents_to_bytes(contents))
+        self._last = contents, said.names
 
     def settle(self) -> None:
         """Use the time between two jobs to forget what is of no use; meanwhile nothing is collected."""

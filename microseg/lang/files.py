@@ -35,17 +35,21 @@ class Parsed:
 
 
 ParsedFile: TypeAlias = tuple[File, list[Diagnostic]]
+Text: TypeAlias = tuple[str | None, list[Diagnostic]]
 
 
-def parse_tree(tree: SourceTree, known: Memo[ParsedFile] | None = None) -> Parsed:
+def parse_tree(
+    tree: SourceTree, known: Memo[ParsedFile] | None = None, texts_known: Memo[Text] | None = None
+) -> Parsed:
     """Read and parse every policy file; whatever is wrong is a diagnostic.
 
     Args:
         tree: the directory.
         known: files that were parsed before.
+        texts_known: contents that were made text of before.
 
     """
-    known = known or Memo()
+    known, texts_known = known or Memo(), texts_known or Memo()
     diagnostics: list[Diagnostic] = []
     files: list[File] = []
     texts: dict[str, str] = {}
@@ -56,7 +60,7 @@ def parse_tree(tree: SourceTree, known: Memo[ParsedFile] | None = None) -> Parse
     if not paths:
         diagnostics.append(_no_files())
     for path in paths:
-        text, problems = read_text(tree, path)
+        text, problems = read_text(tree, path, texts_known)
         diagnostics += problems
         if text is None:
             files.append(_unread(path))
@@ -74,7 +78,7 @@ def parse_file(path: str, text: str) -> ParsedFile:
     return file, [*problems, *ignores.of_file(file)[1]]
 
 
-def read_text(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]]:
+def read_text(tree: SourceTree, path: str, known: Memo[Text] | None = None) -> Text:
     """Return the text of a policy file, None when it can't be read, and what is wrong with it."""
     try:
         content = tree.read(path)
@@ -82,7 +86,7 @@ def read_text(tree: SourceTree, path: str) -> tuple[str | None, list[Diagnostic]
         return None, [_unreadable(error)]
     if len(content) > MAX_POLICY_BYTES:
         return None, [too_large(path)]
-    return decode(path, content)
+    return (known or Memo()).of(partial(decode, path, content), (), (path, content))
 
 
 def _unread(path: str) -> File:

@@ -215,7 +215,8 @@ def compare(desired: Desired, base: Desired) -> Plan:
 def differences(before: SlotContents, after: SlotContents) -> Iterator[Change]:
     """Yield what differs between two contents, sorted by map and key."""
     for name in PolicyMap:
-        yield from _map_differences(name, before.maps[name], after.maps[name])
+        if before.maps[name] is not after.maps[name]:
+            yield from _map_differences(name, before.maps[name], after.maps[name])
 
 
 def _map_differences(name: PolicyMap, before: Entries, after: Entries) -> Iterator[Change]:

@@ -44,11 +44,13 @@ class Remembered:
         seen = self._contents.get(config.digest)
         return SlotContents(seen.maps, config) if seen else None
 
-    def digest_of(self, contents: SlotContents) -> bytes | None:
-        """Return the digest of what a slot holds if it was seen, and is as it says; None: it isn't known."""
-        seen = self._contents.get(contents.config.digest)
-        is_same = seen is not None and seen.maps == contents.maps and _defaults(seen) == _defaults(contents)
-        return contents.config.digest if is_same else None
+    def recognize(self, contents: SlotContents) -> SlotContents | None:
+        """Return what was seen if a slot holds exactly that, as it says; None: it may hold something else."""
+        seen = self.slot_of(contents.config)
+        known = self._contents.get(contents.config.digest)
+        if seen is None or known is None or _defaults(known) != _defaults(contents):
+            return None
+        return seen if seen.maps == contents.maps else None
 
 
 def _defaults(contents: SlotContents) -> tuple[object, ...]:

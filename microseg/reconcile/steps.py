@@ -32,24 +32,25 @@ def lock(tx: Transaction) -> None:
 def read(tx: Transaction) -> None:
     """Read what the kernel holds now, and what is known of it."""
     tx.observed, tx.live = read_live(tx.host.plane)
+    tx.recognized = tx.host.remembered.recognize(tx.live)
     tx.known = recall(tx.host.store, tx.observed)
     tx.warnings += tx.known.problems
 
 
 def compile_policy(tx: Transaction) -> None:
     """Compile the text and compare it with what is in force."""
+    wanted, upgrade, recorded = tx.wanted(), tx.upgrade(), tx.host.store.newest_generation()
     tx.desired = tx.request.compile(tx.capacities())
     tx.plan = plan(
         tx.desired,
         tx.observed,
-        tx.live,
-        wanted=tx.wanted(),
-        upgrade=tx.upgrade(),
+        tx.recognized or tx.live,
+        wanted=wanted,
+        upgrade=upgrade,
         settings=tx.request.settings,
         old_names=tx.known.names,
-        digest=tx.host.remembered.digest_of(tx.live),
+        digest=tx.recognized.config.digest if tx.recognized else None,
     )
-    recorded = tx.host.store.newest_generation()
     tx.generation = (
         tx.observed.next_generation(recorded) if tx.plan.replaces_policy else tx.observed.generation
     )
@@ -221,7 +222,7 @@ def record(tx: Transaction) -> None:
 def _remember(tx: Transaction) -> None:
     """Keep in mind what both slots hold, as far as it is what they say."""
     if tx.plan.observed == tx.live.config.digest:
-        tx.host.remembered.see(tx.live)
+        tx.host.remembered.see(tx.recognized or tx.live)
     tx.host.remembered.see(tx.desired.contents)
 
 

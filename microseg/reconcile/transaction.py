@@ -123,6 +123,7 @@ class Transaction:
 
     observed: Observed = field(init=False)  # read
     live: SlotContents = field(init=False)  # read
+    recognized: SlotContents | None = None  # read: the same, if it is what was seen before
     known: Known = field(init=False)  # read
     desired: Desired = field(init=False)  # compile
     plan: Plan = field(init=False)  # compile

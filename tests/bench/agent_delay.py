@@ -7,10 +7,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import large_policy
 from bench.results import Limit, Row, Section, Table, report
 from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts
 from gitops.agent_world import git, policy
@@ -19,6 +20,13 @@ PUSHES = 15
 LIMIT_MS = 250.0
 POLL_MS = 1000.0
 FIRST_PORT = 20_000
+LARGE_LIMIT_MS = 500.0
+LARGE_SPREAD_S = 1.0
+WARM_UP_S = 5.0
+LARGE = {
+    path: content.replace(b"default deny log\n", b"")  # the policy that is pushed has its own
+    for path, content in large_policy.files_of(large_policy.LARGE).items()
+}
 RULE = "  allow web -> db : udp/{}\n"
 COMMAND = "make bench-agent"
 NOTE = f"From `git push` returning, or a rename, to the first datagram that arrives; {PUSHES} times each way."
@@ -33,6 +41,7 @@ class Way:
         set_up: makes the machine so, and returns what puts a policy in its place.
         limit_ms: what the median must stay under.
         spread_s: longest pause between two pushes, at random.
+        files: that are there as well, by path; what is pushed changes none of them.
 
     """
 
@@ -40,6 +49,7 @@ class Way:
     set_up: Callable[[AgentMachine], Callable[[str], None]]
     limit_ms: float
     spread_s: float = 0.1
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def push_to(machine: AgentMachine) -> Callable[[str], None]:
@@ -84,6 +94,9 @@ WAYS = (
     Way("branch of a local bare repository", by_branch, LIMIT_MS),
     Way("files of the policy directory (no git)", by_files, LIMIT_MS),
     Way(f"polling every {POLL_MS / 1000:g} s", by_polling, POLL_MS + LIMIT_MS, spread_s=POLL_MS / 1000),
+    Way("the hook, 10,000 rules", by_hook, LARGE_LIMIT_MS, LARGE_SPREAD_S, LARGE),
+    Way("the local bare repository, 10,000 rules", by_branch, LARGE_LIMIT_MS, LARGE_SPREAD_S, LARGE),
+    Way("the policy directory, 10,000 rules", by_files, LARGE_LIMIT_MS, LARGE_SPREAD_S, LARGE),
 )
 
 
@@ -92,11 +105,15 @@ def measure(way: Way, folder: Path) -> list[float]:
     delays, chance = [], random.Random(1)
     with bpf_file_system(folder / "pins") as pins, two_hosts() as namespace:
         machine = AgentMachine(folder, pins, namespace)
+        for path, content in way.files.items():
+            (machine.clone.policies / path).write_bytes(content)
         first = machine.clone.push(policy(1), "the first")
         enforce = way.set_up(machine)
         machine.start()
         try:
             machine.wait_for(first)
+            enforce(policy(2))
+            time.sleep(WARM_UP_S)
             for port in range(FIRST_PORT, FIRST_PORT + PUSHES):
                 time.sleep(chance.uniform(0, way.spread_s))
                 with datagrams(namespace, port) as arrival:

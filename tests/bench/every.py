@@ -48,6 +48,7 @@ PARTS = (
     Part("lint", "bench.lint", "lint, next to parsing"),
     Part("control", "bench.control_plane", "large policies, from text to a plan"),
     Part("apply", "bench.applying", "rollback and staging", NETWORKLESS),
+    Part("change", "bench.one_rule", "one rule of 10,000, from its file to the switch", NETWORKLESS),
     Part("agent", "bench.agent_delay", "from a push to enforcement"),
 )
 

@@ -127,16 +127,19 @@ def test_altered_contents_are_not_remembered(plane: FakeDataPlane, tmp_path: Pat
     assert host.remembered.slot_of(read_slot(plane, 1).config) is None
 
 
-def test_a_remembered_digest_is_of_what_is_really_there() -> None:
+def test_contents_are_recognized_by_all_that_they_are() -> None:
     remembered, contents = Remembered(), policy(1).contents
-    assert remembered.digest_of(contents) is None
+    assert remembered.recognize(contents) is None
     remembered.see(contents)
-    assert remembered.digest_of(contents) == contents.config.digest
+    same = SlotContents({name: dict(entries) for name, entries in contents.maps.items()}, contents.config)
+    recognized = remembered.recognize(same)
+    assert recognized is not None
+    assert (recognized.maps is contents.maps, recognized.config) == (True, contents.config)
     altered = {name: dict(entries) for name, entries in contents.maps.items()}
     altered[PolicyMap.POLICY].popitem()
-    assert remembered.digest_of(SlotContents(altered, contents.config)) is None
+    assert remembered.recognize(SlotContents(altered, contents.config)) is None
     logged = replace(contents.config, default_flags=EntryFlag.LOG)
-    assert remembered.digest_of(SlotContents(contents.maps, logged)) is None
+    assert remembered.recognize(SlotContents(contents.maps, logged)) is None
 
 
 def test_what_is_written_of_rules_is_the_same_when_it_was_written_before(
