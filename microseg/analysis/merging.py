@@ -12,13 +12,13 @@ from microseg.analysis.classes import Bits, bits_of
 from microseg.analysis.regions import Region
 from microseg.analysis.space import Space
 from microseg.analysis.stack import Stack
-from microseg.policy import services
-from microseg.policy.addresses import NO_ADDRESSES, AddressSet
+from microseg.policy import addresses, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from microseg.analysis.alignment import Step
+    from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import OrderedRule, Ruleset
 
 
@@ -144,10 +144,7 @@ def _near(places: Sequence[Places]) -> list[Places]:
 
 
 def _all(sets: Iterable[AddressSet]) -> AddressSet:
-    found = NO_ADDRESSES
-    for addresses in {id(each): each for each in sets}.values():
-        found |= addresses
-    return found
+    return addresses.union({id(each): each for each in sets}.values())
 
 
 def _meet(left: Region, right: Region) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
-from operator import is_
+from functools import partial, reduce
+from itertools import groupby
+from operator import and_, is_
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, assert_never, cast
 
 from microseg.compiler import address_lists, address_values, canonical, service_values
@@ -12,6 +13,7 @@ from microseg.compiler.memory import Memory
 from microseg.compiler.names import GROUPS, SERVICES, Names
 from microseg.compiler.references import references_of
 from microseg.lang import ast
+from microseg.policy import addresses as address_sets
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet
 from microseg.policy.rules import ANY_NAMED_SERVICE, NamedService, NamedSet
 from microseg.policy.services import ANY_SERVICE, ServiceSet, union
@@ -169,15 +171,17 @@ class Scope:
         known = [part for part in parts if part is not None]
         if len(known) < len(parts):
             return None
-        result = known[0]
-        for operator, part in zip(node.operators, known[1:], strict=True):
+        result, others = known[0], iter(known[1:])
+        # What is done several times in a row is done at once: long lists are written one by one.
+        for operator, signs in groupby(node.operators):
+            run = [part for _, part in zip(signs, others, strict=False)]
             match operator:
                 case ast.Operator.COMMA | ast.Operator.OR:
-                    result |= part
+                    result = address_sets.union([result, *run])
                 case ast.Operator.AND:
-                    result &= part
+                    result = reduce(and_, run, result)
                 case ast.Operator.MINUS:
-                    result -= part
+                    result -= address_sets.union(run)
                 case _ as never:
                     assert_never(never)
         return result

@@ -11,7 +11,7 @@ from microseg.policy import ranges
 from microseg.policy.ranges import EMPTY, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -115,6 +115,12 @@ class AddressSet:
         """Return the lowest address, IPv4 before IPv6. The set must not be empty."""
         family = Family.IPV4 if self.v4 else Family.IPV6
         return family.address(self.family(family)[0][0])
+
+
+def union(sets: Iterable[AddressSet]) -> AddressSet:
+    """Return the union of any number of sets; one after the other would take the square of their number."""
+    found = list(sets)
+    return AddressSet(ranges.union(*(each.v4 for each in found)), ranges.union(*(each.v6 for each in found)))
 
 
 NO_ADDRESSES = AddressSet()

@@ -7,6 +7,7 @@ type << 8 | code and the source port is 0; for protocols without ports both are 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -123,10 +124,14 @@ class ServiceSet:
 
 
 def union(services: Iterable[ServiceSet]) -> ServiceSet:
-    """Return the union of any number of services."""
-    result = NO_SERVICE
+    """Return the union of any number of services; those from the same source ports are joined at once."""
+    targets: defaultdict[ranges.Range, list[Ranges]] = defaultdict(list)
     for service in services:
-        result |= service
+        for slab in service.slabs:
+            targets[slab.low, slab.high].append(slab.targets)
+    result = NO_SERVICE
+    for (low, high), found in targets.items():
+        result |= ServiceSet((Slab(low, high, ranges.union(*found)),))
     return result
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import reduce
+from operator import or_
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, NO_ADDRESSES, AddressSet
+from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, NO_ADDRESSES, AddressSet, union
 
 networks = st.lists(
     st.sampled_from(
@@ -35,6 +37,12 @@ def test_algebra_is_that_of_membership(
     assert (address in ~a) == (not in_a)
     assert (a <= b) == (not a - b)
     assert a.overlaps(b) == bool(a & b)
+
+
+@given(st.lists(networks, max_size=4))
+def test_a_union_of_many_is_that_of_one_after_the_other(many: list[list[str]]) -> None:
+    sets = [AddressSet.of(*texts) for texts in many]
+    assert union(sets) == reduce(or_, sets, NO_ADDRESSES)
 
 
 def test_families_stay_apart() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microseg.policy.services import ANY_SERVICE, Protocol, ServiceSet, union
+from microseg.policy.services import ANY_SERVICE, NO_SERVICE, Protocol, ServiceSet, union
 
 ports = st.sampled_from([0, 1, 2, 80, 81, 65534, 65535])
 port_ranges = st.tuples(ports, ports).map(lambda pair: (min(pair), max(pair)))
@@ -28,6 +31,11 @@ def test_equal_sets_have_one_form(a: ServiceSet, b: ServiceSet) -> None:
     assert (a | b) == (b | a)
     assert (ANY_SERVICE - a) | a == ANY_SERVICE
     assert not (ANY_SERVICE - a) & a
+
+
+@given(st.lists(services, max_size=4))
+def test_a_union_of_many_is_that_of_one_after_the_other(many: list[ServiceSet]) -> None:
+    assert union(many) == reduce(or_, many, NO_SERVICE)
 
 
 @given(services)
