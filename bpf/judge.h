@@ -245,7 +245,7 @@ ms_inline int ms_rest(ms_frame *frame)
 	if (!rest->attempt)
 		rest->outcome = ms_sort(frame, rest);
 	if (!rest->outcome)
-		rest->outcome = ms_judge(rest);
+		rest->outcome = ms_judge(rest, 1);
 	if (!rest->outcome) {
 		if (rest->adopt && !rest->attempt && !ms_passes(&rest->search)) {
 			rest->attempt = 1; /* either direction may have opened it */
@@ -287,7 +287,7 @@ ms_inline int ms_rest_of_question(ms_frame *frame)
 		rest->outcome = MS_DROP_FRAGMENT;
 	ms_ask(rest, rest->packet.reversed);
 	if (!rest->outcome)
-		rest->outcome = ms_judge(rest);
+		rest->outcome = ms_judge(rest, 0);
 	word[0] = rest->outcome | rest->packet.protocol << 8 | (__u32)rest->question.destination_port << 16;
 	word[1] = rest->search.rule;
 	word[2] = rest->search.verdict | rest->search.flags << 8 | (__u32)rest->question.source_port << 16;

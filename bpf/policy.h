@@ -3,33 +3,9 @@
 #ifndef MICROSEG_POLICY_H
 #define MICROSEG_POLICY_H
 
+#include "address.h"
 #include "debug.h"
 #include "scratch.h"
-
-/* The sets that contain an endpoint of the packet's key. */
-ms_inline struct ms_set_list *ms_sets_of(const struct ms_packet *packet, __u32 second, const int slot)
-{
-	if (packet->family == 4) {
-		struct ms_ipcache4_key key = {.prefix_bits = 32};
-
-		key.address = second ? packet->key4.address[1] : packet->key4.address[0];
-		return slot ? ipcache4_b.lookup(&key) : ipcache4_a.lookup(&key);
-	} else {
-		struct ms_ipcache6_key key = {.prefix_bits = 128};
-
-		__builtin_memcpy(key.address, second ? &packet->key6.address[1] : &packet->key6.address[0], 16);
-		return slot ? ipcache6_b.lookup(&key) : ipcache6_a.lookup(&key);
-	}
-}
-
-ms_inline void ms_copy_sets(__u32 *count, __u32 *id, const struct ms_set_list *list)
-{
-	*count = 0;
-	if (!list)
-		return;
-	*count = list->count;
-	__builtin_memcpy(id, list->id, sizeof(list->id));
-}
 
 /* Append the services under one port whose other port fits. */
 ms_inline void ms_add_services(struct ms_search *s, struct ms_service_key *key, __u16 other, const int slot)
@@ -108,8 +84,9 @@ ms_inline int ms_probe_all(struct ms_search *s, const int slot)
 	return 0;
 }
 
-/* Judge under the policy of one slot. Returns 0 with the answer in the search, or why the packet is refused (I6). */
-ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot)
+/* Judge under the policy of one slot; `remember` says whether addresses may be. Returns 0 with the answer in the
+ * search, or why the packet is refused (I6). */
+ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot, const int remember)
 {
 	const struct ms_packet *packet = &scratch->packet;
 	const struct ms_question *question = &scratch->question;
@@ -127,17 +104,17 @@ ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot)
 	s->rule = s->probes = 0;
 	s->verdict = defaults->default_verdict;
 	s->flags = defaults->default_flags;
-	ms_copy_sets(&s->sources, s->source, ms_sets_of(packet, second, slot));
-	ms_copy_sets(&s->destinations, s->destination, ms_sets_of(packet, !second, slot));
+	s->sources = ms_sets_of(scratch, second, slot, remember, s->source);
+	s->destinations = ms_sets_of(scratch, !second, slot, remember, s->destination);
 	ms_find_services(s, packet->protocol, question, slot, defaults->slot_flags);
 	if (!s->sources || !s->destinations)
 		return 0;
 	return ms_probe_all(s, slot) ? 0 : MS_DROP_PROBES;
 }
 
-ms_inline __u32 ms_judge(struct ms_scratch *scratch)
+ms_inline __u32 ms_judge(struct ms_scratch *scratch, const int remember)
 {
-	__u32 outcome = scratch->generation & 1 ? ms_judge_in(scratch, 1) : ms_judge_in(scratch, 0);
+	__u32 outcome = scratch->generation & 1 ? ms_judge_in(scratch, 1, remember) : ms_judge_in(scratch, 0, remember);
 
 	ms_trace("verdict %u by rule %x after %u probes", scratch->search.verdict, scratch->search.rule,
 		 scratch->search.probes);

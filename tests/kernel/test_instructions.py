@@ -33,7 +33,8 @@ MEASURED_WITH = 14
 ZERO, ONE = bytes(4), (1).to_bytes(4, "little")
 GENERATION, PASSES, DROPS = 2, 0xFFFFFFFF, 2
 ROOM = 4096
-DENIED_LINES = 256 * 64
+MEMORY = 256 * 64
+"""Bytes of what a processor remembers."""
 HOT = {"stats": 1, "policy_root": 1}
 CACHE_PLACES = 64
 """At least as many as the maps have that the code is compiled for."""
@@ -86,7 +87,8 @@ def machine(compiled: Compiled) -> Machine:
     for index in (ZERO, ONE):
         made.put("scratch", index, bytes(ROOM))
         made.put("budgets", index, bytes(16))
-    made.put("denied", ZERO, bytes(DENIED_LINES))
+    for memory in ("denied", "addresses"):
+        made.put(memory, ZERO, bytes(MEMORY))
     for place in range(OPENINGS):
         made.put("openings", place.to_bytes(4, "little"), bytes(4))
     return made
@@ -162,6 +164,7 @@ JUDGED = {
     "config": 1,
     "slot_config": 1,
     "flow4": 2,
+    "addresses": 2,
     "ipcache4_a": 2,
     "service_a": 1,
     "rule_counters": 1,
@@ -172,7 +175,7 @@ JUDGED = {
 def test_denied(compiled: Compiled, machine: Machine) -> None:
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == DROPS
-    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 972)
+    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1173)
     assert dict(way.written) == {"rule_counters": 1}
 
 
@@ -191,5 +194,5 @@ def test_first_of_a_flow(compiled: Compiled, machine: Machine) -> None:
     machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == PASSES
-    check(compiled, way, JUDGED | {"config": 2, "openings": 2}, 872)
+    check(compiled, way, JUDGED | {"config": 2, "openings": 2}, 1074)
     assert dict(way.written) == {"rule_counters": 1, "opening4": 1}
