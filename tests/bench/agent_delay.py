@@ -16,6 +16,8 @@ from bench.results import Limit, Row, Section, Table, report
 from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts
 from gitops.agent_world import git, policy
 
+from microseg.reconcile.dataplane import Sizing
+
 PUSHES = 15
 LIMIT_MS = 250.0
 POLL_MS = 1000.0
@@ -104,7 +106,7 @@ def measure(way: Way, folder: Path) -> list[float]:
     """Return the delays in ms; a packet that comes before `git push` has returned counts as 0."""
     delays, chance = [], random.Random(1)
     with bpf_file_system(folder / "pins") as pins, two_hosts() as namespace:
-        machine = AgentMachine(folder, pins, namespace)
+        machine = AgentMachine(folder, pins, namespace, Sizing())
         for path, content in way.files.items():
             (machine.clone.policies / path).write_bytes(content)
         first = machine.clone.push(policy(1), "the first")

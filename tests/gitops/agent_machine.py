@@ -77,7 +77,8 @@ def two_hosts() -> Iterator[str]:
 class AgentMachine:
     """One instance whose commands are processes in the namespace of db0."""
 
-    def __init__(self, folder: Path, pins: Path, namespace: str) -> None:
+    def __init__(self, folder: Path, pins: Path, namespace: str, sizing: Sizing = SIZING) -> None:
+        self.sizing = sizing
         self.folder, self.namespace = folder, namespace
         self.state_dir, self.run_dir, self.pin_dir = folder / "state", folder / "run", pins / namespace
         self.clone = Clone(folder / "repositories")
@@ -93,7 +94,8 @@ class AgentMachine:
         self.settings.write_text(
             f'policy_dir = "{policy_dir or self.clone.policies}"\n'
             f'state_dir = "state"\nrun_dir = "run"\npin_dir = "{self.pin_dir}"\ninterfaces = ["db0"]\n'
-            f"[maps]\naddresses = {SIZING.addresses}\nservices = {SIZING.services}\nrules = {SIZING.rules}\n"
+            f"[maps]\naddresses = {self.sizing.addresses}\nservices = {self.sizing.services}\n"
+            f"rules = {self.sizing.rules}\n"
             "[agent]\n" + "\n".join(lines) + "\n"
         )
 
@@ -173,7 +175,7 @@ class AgentMachine:
         """Return the digest of what a policy compiles to."""
         from microseg.cli.clock import now  # noqa: PLC0415  the agent's own clock
 
-        capacities: dict[PolicyMap, int] = SIZING.policy_capacities()
+        capacities: dict[PolicyMap, int] = self.sizing.policy_capacities()
         tree = MemoryTree({"shop.mseg": text.encode()})
         return compile_here(tree, None, now().date(), capacities).contents.config.digest
 
