@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from microseg.source import Span
 
 _BLANKS = " \t\r"
+_LINE_END = re.compile("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Lines:
     def __init__(self, text: str) -> None:
         self.text = text
         self._starts = [0]
-        self._starts += [at + 1 for at, char in enumerate(text) if char == "\n"]
+        self._starts += [found.end() for found in _LINE_END.finditer(text)]
 
     def offset(self, line: int, column: int) -> int:
         """Return where a place is, counted from the start of the text."""
@@ -47,9 +50,15 @@ class Lines:
         return self.offset(span.line, span.column), self.offset(span.end_line, span.end_column)
 
 
+@lru_cache(maxsize=1)
+def lines_of(text: str) -> Lines:
+    """Return the lines of a text, the same as last time when it is the same: a file may have many edits."""
+    return Lines(text)
+
+
 def apply(text: str, edits: Iterable[Edit]) -> str:
     """Return the text with all edits made; one that overlaps an earlier one is left out."""
-    lines = Lines(text)
+    lines = lines_of(text)
     out: list[str] = []
     done = 0
     for (start, end), edit in sorted((lines.ends(edit.span), edit) for edit in dict.fromkeys(edits)):
@@ -69,7 +78,7 @@ def removal(text: str, span: Span, comments: Sequence[Comment]) -> Edit:
         comments: the file's; those inside the span stay, each on a line of its own.
 
     """
-    lines = Lines(text)
+    lines = lines_of(text)
     start, end = lines.ends(span)
     end = _behind_comma(text, end, dict(lines.ends(comment.span) for comment in comments))
     kept = [comment for comment in comments if start <= lines.ends(comment.span)[0] < end]
