@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench bench-dataplane bench-agent bench-apply bench-lint bench-control bench-change test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
+.PHONY: help setup demo bench bench-dataplane bench-cold bench-agent bench-apply bench-lint bench-control bench-change test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-kernels: kernel ## the kernel's tests on Debian's kernels, in qemu: KERNELS
 
 bench-dataplane: kernel ## what a packet costs, next to parsing and to a plain layout; what the maps take (root, 2 minutes)
 	@cd tests && ../$(PYTHON) -m bench
+
+bench-cold: kernel ## what a packet without a session costs, under 10 and 10,000 rules (root, a minute)
+	@cd tests && ../$(PYTHON) -m bench.cold
 
 bench-apply: kernel ## what a rollback and a staging take, by the size of the policy (root, a minute)
 	@cd tests && unshare --net ../$(PYTHON) -m bench.applying

@@ -44,6 +44,7 @@ class Part:
 
 PARTS = (
     Part("dataplane", "bench", "packets through the program alone"),
+    Part("cold", "bench.cold", "packets without a session, under 10 and 10,000 rules"),
     Part("side", "bench.side", "packets through hosts, each with another filter"),
     Part("lint", "bench.lint", "lint, next to parsing"),
     Part("control", "bench.control_plane", "large policies, from text to a plan"),

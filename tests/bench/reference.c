@@ -133,3 +133,38 @@ int reference_many_filter(struct __sk_buff *skb)
 	reference_vary(skb);
 	return ms_filter(skb, MS_DIRECTION_INGRESS, MS_LINK_ETHERNET);
 }
+
+/* Packets of another client in turn: 24 bits of its address, for IPv6 those from the third group on and the last. */
+int reference_clients_filter(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u8 *source = data + 22;
+	int zero = 0;
+	__u32 *turn = reference_turn.lookup(&zero), now;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		reference_vary(skb);
+	} else if ((void *)(source + 16) <= end && turn) {
+		now = *turn += REFERENCE_STRIDE;
+		source[4] = now;
+		source[5] = now >> 8;
+		source[15] = now >> 16;
+	}
+	return ms_filter(skb, MS_DIRECTION_INGRESS, MS_LINK_ETHERNET);
+}
+
+/* Packets of one client, from each of its ports in turn. */
+int reference_ports_filter(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u8 *port = data + (skb->protocol == bpf_htons(ETH_P_IP) ? 34 : 54);
+	int zero = 0;
+	__u32 *turn = reference_turn.lookup(&zero), now;
+
+	if ((void *)(port + 2) <= end && turn) {
+		now = *turn += REFERENCE_STRIDE;
+		port[0] = now;
+		port[1] = now >> 8;
+	}
+	return ms_filter(skb, MS_DIRECTION_INGRESS, MS_LINK_ETHERNET);
+}

@@ -20,6 +20,7 @@ SOURCE = Path(__file__).with_name("reference.c")
 PROGRAMS = (
     *("empty", "parse_only", "plain"),
     *("many_parse_only", "many_plain", "many_lookup", "many_filter"),
+    *("clients_filter", "ports_filter"),
 )
 PLAIN_SESSIONS = "plain_sessions"
 
