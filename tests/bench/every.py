@@ -22,6 +22,8 @@ from bench.results import Section
 from microseg.bench.machine import this_machine
 
 NETWORKLESS = ("unshare", "--net")
+MOUNTLESS = ("unshare", "--mount")
+"""What it mounts goes away with it, however it ends."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Part:
 PARTS = (
     Part("dataplane", "bench", "packets through the program alone"),
     Part("cold", "bench.cold", "packets without a session, under 10 and 10,000 rules"),
-    Part("side", "bench.side", "packets through hosts, each with another filter"),
+    Part("side", "bench.side", "packets through hosts, each with another filter", MOUNTLESS),
     Part("lint", "bench.lint", "lint, next to parsing"),
     Part("control", "bench.control_plane", "large policies, from text to a plan"),
     Part("apply", "bench.applying", "rollback and staging", NETWORKLESS),

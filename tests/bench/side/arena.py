@@ -102,7 +102,8 @@ class Arena:
             allowed = Stream(version, 0, 1, clients[-1])
             strangers = Stream(version, 0, FEW, STRANGERS[version])
             passed = [self._passing(entry, stream, FEW) for stream in (allowed, strangers)]
-            if passed != [FEW, 0 if entry.contestant.filters else FEW] and _judges(entry):
+            lets = entry.contestant.lets
+            if passed != [lets.passing(FEW, allowed=True), lets.passing(FEW, allowed=False)]:
                 raise UnequalError(f"{entry.name} lets pass {passed} of {FEW} and {FEW} at {rules}")
         entry.contestant.forget()
 
@@ -142,16 +143,12 @@ class Arena:
         before = entry.receiver.passed()
         taken, positions[entry.name] = self._sender.send(entry.receiver, stream, packets)
         passed = entry.receiver.passed() - before
-        wanted = packets if allowed or not entry.contestant.filters else 0
-        if abs(passed - wanted) > packets // 1000 and _judges(entry):
+        wanted = entry.contestant.lets.passing(packets, allowed=allowed)
+        if abs(passed - wanted) > packets // 1000:
             raise UnequalError(f"{entry.name} let {passed} of {packets} pass, not {wanted}")
         if not stream.flows:
             entry.contestant.forget()
         return float(max(taken, 1))
-
-
-def _judges(entry: Entry) -> bool:
-    return "drops all" not in entry.name
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.references import PLAIN_SESSIONS
 from bench.references import SOURCE as REFERENCES
-from bench.side.contestant import Place, Rules
+from bench.side.contestant import Lets, Place, Rules
 
 from microseg.abi_flow import Direction
 from microseg.kernel.bpf import Descriptor
@@ -27,7 +27,7 @@ class Nothing:
     """No filter: what everything else is compared with."""
 
     name = "no filter"
-    filters = False
+    lets = Lets.ALL
     stateful = False
 
     def set_up(self, place: Place) -> None:
@@ -43,8 +43,9 @@ class Nothing:
 class Bare(Nothing):
     """A program that looks at nothing."""
 
-    def __init__(self, name: str, function: str, type_: ProgramType) -> None:
+    def __init__(self, name: str, lets: Lets, function: str, type_: ProgramType) -> None:
         self.name = name
+        self.lets = lets
         self._function = function
         self._type = type_
 
@@ -109,7 +110,7 @@ def attach(place: Place, program: Path, type_: ProgramType) -> None:
 
 
 BARE = {
-    "empty": Bare("empty TC program", "bare_pass", ProgramType.TC),
-    "drop": Bare("TC, drops all", "bare_drop", ProgramType.TC),
-    "xdp-drop": Bare("XDP, drops all", "bare_xdp_drop", ProgramType.XDP),
+    "empty": Bare("empty TC program", Lets.ALL, "bare_pass", ProgramType.TC),
+    "drop": Bare("TC, drops all", Lets.NONE, "bare_drop", ProgramType.TC),
+    "xdp-drop": Bare("XDP, drops all", Lets.NONE, "bare_xdp_drop", ProgramType.XDP),
 }

@@ -5,15 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from bench.side.flows import PORT
 from bench.side.lab import CLIENTS, SERVER, Receiver
 
 RULES6 = 8
 """So many of IPv6 beside those of IPv4."""
+
+
+class Lets(Enum):
+    """What a contestant lets pass."""
+
+    ALL = "all"
+    ALLOWED = "what the rules allow"
+    NONE = "nothing"
+
+    def passing(self, packets: int, *, allowed: bool) -> int:
+        """Return how many of so many packets pass, which the rules allow or don't."""
+        match self:
+            case Lets.ALL:
+                return packets
+            case Lets.ALLOWED:
+                return packets * allowed
+            case Lets.NONE:
+                return 0
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True)
@@ -60,8 +81,7 @@ class Contestant(Protocol):
     """One way to filter."""
 
     name: str
-    filters: bool
-    """Whether it judges: lets through what the rules allow, and nothing else."""
+    lets: Lets
     stateful: bool
     """Whether it remembers flows."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.side.contestant import Place, Rules
+from bench.side.contestant import Lets, Place, Rules
 from bench.side.lab import Receiver
 
 _TABLE = """\
@@ -20,7 +20,7 @@ _RULE = "-A FORWARD -s {client} -d {server} -p udp -m udp --dport {port} -j ACCE
 class Iptables:
     """Rules one after the other, those of connections first."""
 
-    filters = True
+    lets = Lets.ALLOWED
     stateful = True
 
     def __init__(self, variant: str) -> None:

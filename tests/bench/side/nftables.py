@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.side.contestant import Place, Rules
+from bench.side.contestant import Lets, Place, Rules
 from bench.side.lab import Receiver
 
 _STATEFUL = """\
@@ -40,7 +40,7 @@ class Nftables:
     """A ruleset of nft; this one with the rules in verdict maps, which are hashes."""
 
     name = "nftables: ct, verdict map"
-    filters = True
+    lets = Lets.ALLOWED
     stateful = True
     _frame = _STATEFUL
 

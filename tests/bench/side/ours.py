@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.side.contestant import Place, Rules
+from bench.side.contestant import Lets, Place, Rules
 from bench.side.flows import PORT
 from bench.side.lab import SERVER
 from kernel.laboratory import Laboratory, allow
@@ -19,7 +19,7 @@ AN_HOUR_S = 3600
 class Ours:
     """microseg, as `apply` would set it up."""
 
-    filters = True
+    lets = Lets.ALLOWED
     stateful = True
 
     def __init__(self, hook: Hook) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bench.results import Limit, Row, Section, Table
 from bench.side.arena import Taken, arena, say
 from bench.side.bare import BARE, Nothing, Plain
-from bench.side.contestant import RULES6, Contestant, Rules
+from bench.side.contestant import RULES6, Contestant, Lets, Rules
 from bench.side.flows import STRANGERS, Stream
 from bench.side.iperf import throughput
 from bench.side.iptables import Iptables
@@ -83,7 +83,7 @@ def denied(rounds: int) -> Section:
     """Packets that no rule allows: of few flows again and again, and each of another."""
     tables, limits = [], []
     drops: list[Contestant] = [BARE["drop"], BARE["xdp-drop"]]
-    with arena([*(one for one in _filters() if one.filters), *drops], rounds) as made:
+    with arena([*(one for one in _filters() if one.lets is Lets.ALLOWED), *drops], rounds) as made:
         made.install(MANY)
         for version in (4, 6):
             for words, flows, hosts in (
