@@ -16,7 +16,7 @@ from microseg.kernel.loading import LoadRequest, load_programs
 from microseg.kernel.program_text import BPF_DIRECTORY
 from microseg.kernel.programs import ProgramType
 from microseg.kernel.shapes import c_constants, map_shapes
-from microseg.kernel.tcx import create_tcx_link
+from microseg.kernel.tcx import create_tcx_link, tcx_supported
 from microseg.kernel.xdp import create_xdp_link
 from microseg.reconcile.dataplane import Sizing
 
@@ -105,8 +105,12 @@ def attach(place: Place, program: Path, type_: ProgramType) -> None:
     with place.receiver.inside.entered():
         if type_ is ProgramType.XDP:
             place.open.enter_context(create_xdp_link(opened.fd, index))
-        else:
+        elif tcx_supported():
             place.open.enter_context(create_tcx_link(opened.fd, index, Direction.INGRESS))
+        else:
+            pinned = ("bpf", "direct-action", "object-pinned", str(program))
+            place.receiver.inside.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+            place.receiver.inside.run("tc", "filter", "add", "dev", "eth0", "ingress", *pinned)
 
 
 BARE = {

@@ -53,6 +53,8 @@ class Sender:
     def send(self, receiver: Receiver, stream: Stream, packets: int) -> tuple[int, Stream]:
         """Send as fast as it goes; return the nanoseconds a packet took, and what follows."""
         template = stream.template()
+        if not packets:
+            return 0, stream
         with self.inside.entered():
             self._aim(template, stream, receiver.wire)
             taken = self.generator.send(template.frame, packets)

@@ -24,7 +24,7 @@ import os
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,17 +35,24 @@ CLIENTS = {4: "10.64.0.0", 6: "fd64::"}
 SERVER = {4: "10.200.0.1", 6: "fd20::1"}
 CLIENT_NETWORKS = {4: "10.64.0.0/10", 6: "fd64::/96"}
 RECEIVER_MAC, SENDER_MAC, SINK_MAC = (f"02:00:00:00:5d:{number:02x}" for number in (1, 2, 3))
-SETTINGS = {
+QUIET = {
+    "net/ipv6/conf/default/accept_dad": 0,
+    "net/ipv6/conf/default/addr_gen_mode": 1,
+    "net/ipv6/conf/default/router_solicitations": 0,
+}
+"""A host says nothing by itself: no link-local addresses, no search for routers."""
+FORWARDING = {
     "net/ipv4/ip_forward": 1,
     "net/ipv4/conf/all/rp_filter": 0,
     "net/ipv4/conf/default/rp_filter": 0,
     "net/ipv6/conf/all/forwarding": 1,
-    "net/ipv6/conf/default/accept_dad": 0,
-    "net/ipv6/conf/default/addr_gen_mode": 1,
+}
+CONNECTIONS = {
     "net/netfilter/nf_conntrack_checksum": 0,
     "net/netfilter/nf_conntrack_udp_timeout": 3600,
     "net/netfilter/nf_conntrack_udp_timeout_stream": 3600,
 }
+"""Where there is connection tracking."""
 _CLONE_NEWNET = 0x4000_0000
 _SIOCETHTOOL, _ETHTOOL_SGRO = 0x8946, 0x2C
 _COUNTS = Path("/proc/thread-self/net/dev")
@@ -149,6 +156,7 @@ def laboratory(*names: str) -> Iterator[Laboratory]:
     opened: list[int] = []
     try:
         sender = _new_namespace(opened)
+        _set(sender, QUIET)
         sender.run("ip", "link", "set", "lo", "up")
         receivers = {name: _receiver(name, n, sender, _new_namespace(opened)) for n, name in enumerate(names)}
         yield Laboratory(sender, receivers)
@@ -169,15 +177,22 @@ def _new_namespace(opened: list[int]) -> Namespace:
 
 
 def _receiver(name: str, number: int, sender: Namespace, inside: Namespace) -> Receiver:
-    with inside.entered():
-        for setting, value in SETTINGS.items():
-            (Path("/proc/sys") / setting).write_text(str(value), encoding="ascii")
+    for settings in (QUIET, FORWARDING, CONNECTIONS):
+        _set(inside, settings)
     _lay_cable(number, sender, inside)
     sender.run("ip", "-batch", "-", stdin=_sender_commands(number))
     inside.run("ip", "-batch", "-", stdin=_receiver_commands(number))
     with inside.entered():
         _switch_gro_on("eth0")
     return Receiver(name, number, inside, sender.index(f"w{number}"), inside.index("sink0"))
+
+
+def _set(inside: Namespace, settings: Mapping[str, int]) -> None:
+    with inside.entered():
+        for name, value in settings.items():
+            path = Path("/proc/sys") / name
+            if path.exists() or settings is not CONNECTIONS:
+                path.write_text(str(value), encoding="ascii")
 
 
 def _lay_cable(number: int, sender: Namespace, inside: Namespace) -> None:

@@ -22,6 +22,8 @@ FLOWS6 = (1, 100_000)
 SIZES = (10, 1000, 10_000, 100_000)
 RULES_OF_FLOWS = Rules(100)
 MANY = Rules(10_000)
+FEW_CLIENTS = 8
+"""Of new flows: so few that what is known of them stays in the processor's caches."""
 NOTHING, TC, XDP = Nothing.name, "microseg, TC", "microseg, XDP"
 STATEFUL, NETDEV = Nftables.name, Netdev.name
 ADDED = ("x what nftables adds", "added, ns", "in all, ns", "lower quartile", "upper quartile")
@@ -63,19 +65,21 @@ def established(rounds: int) -> Section:
 
 
 def new(rounds: int) -> Section:
-    """Packets that each open a flow."""
+    """Packets that each open a flow, of few clients and of all."""
     tables, limits = [], []
     with arena(_everybody(), rounds) as made:
         made.install(MANY)
-        for version in (4, 6):
-            say(f"  IPv{version}, new flows")
-            found = made.measure(Stream(version, 0, MANY.hosts if version == 4 else RULES6))
+        for version, hosts in ((4, FEW_CLIENTS), (4, MANY.hosts), (6, RULES6)):
+            say(f"  IPv{version}, new flows of {hosts:,} clients")
+            found = made.measure(Stream(version, 0, hosts))
             if version == 6:
                 found.pop(Plain.name, None)
-            tables.append(_added(f"New flows, {MANY.count:,} rules, IPv{version}", found))
-            if version == 4:
-                what = "new flows: what it adds, x what nftables adds"
+            else:
+                what = f"new flows of {hosts:,} clients: what it adds, x what nftables adds"
                 limits.append(Limit(what, _ratio(found, TC), most=0.65))
+            tables.append(
+                _added(f"New flows of {hosts:,} clients, {MANY.count:,} rules, IPv{version}", found)
+            )
     return Section("side by side: new flows", tuple(tables), tuple(limits))
 
 
@@ -103,6 +107,7 @@ def sizes(rounds: int) -> Section:
     """The same with few rules and with many."""
     hot: dict[int, Found] = {}
     cold: dict[int, Found] = {}
+    coldest: dict[int, Found] = {}
     with arena(_filters(), rounds) as made:
         for size in SIZES:
             say(f"  {size:,} rules")
@@ -111,10 +116,12 @@ def sizes(rounds: int) -> Section:
             one = Stream(4, 1, 1)
             made.establish(one)
             hot[size] = made.measure(one)
-            cold[size] = made.measure(Stream(4, 0, rules.hosts))
+            cold[size] = made.measure(Stream(4, 0, FEW_CLIENTS))
+            coldest[size] = made.measure(Stream(4, 0, rules.hosts))
     tables = (
         _by_size("An established flow by the number of rules, IPv4", hot),
-        _by_size("New flows by the number of rules, IPv4", cold),
+        _by_size(f"New flows of {FEW_CLIENTS} clients by the number of rules, IPv4", cold),
+        _by_size("New flows of as many clients as rules, IPv4", coldest),
     )
     limits = [
         Limit(
