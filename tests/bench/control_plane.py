@@ -34,6 +34,7 @@ SIZES = {
     "100,000 rules": large_policy.HUGE,
 }
 COLD_10K_S, COLD_100K_S, PEAK_MB = 4, 60, 2000
+NFT_MOST_S = 60
 MICROSEG = (sys.executable, "-c", "from microseg.cli import main; main()")
 MAPS = "[maps]\naddresses = 1048576\nservices = 65536\nrules = 1048576\n"
 
@@ -124,7 +125,7 @@ def _nft(files: Mapping[str, bytes], place: Place) -> Taken | None:
     ruleset = resolve(parse_tree(tree).files, tree).ruleset.active_on(datetime.now(UTC).date())
     script = place.folder / "policy.nft"
     script.write_text(large_policy.nftables_of(ruleset), encoding="ascii")
-    return watched.run(["unshare", "--net", "nft", "-f", str(script)], dict(place.env))
+    return watched.run(["unshare", "--net", "nft", "-f", str(script)], dict(place.env), NFT_MOST_S)
 
 
 FIGURES: dict[str, Callable[[Cold], float | None]] = {
@@ -132,6 +133,7 @@ FIGURES: dict[str, Callable[[Cold], float | None]] = {
     "lint, peak MB": lambda each: each.lint.peak_mb,
     "plan behind it, s": lambda each: each.after.wall_s,
     "lint and plan, s": lambda each: each.both_s,
+    "lint and plan, processor s": lambda each: each.lint.cpu_s + each.after.cpu_s,
     "plan without a lint before, s": lambda each: each.plan.wall_s,
     "plan without a lint before, peak MB": lambda each: each.plan.peak_mb,
     "`nft -f` of the same rules, s": lambda each: each.nft.wall_s if each.nft else None,
@@ -156,7 +158,7 @@ _NOTE = (
     "Wall-clock time from typing to the end, Python's start included, the cache empty before the lint. "
     "The memory is of the process and its workers together. The plan compares with a kernel in which "
     "nothing is in force. nft checks nothing of what lint does; it gets a set for each group and a line "
-    "for each rule, family and protocol."
+    "for each rule, family and protocol, and is ended after 60 s: what took so long wasn't done."
 )
 
 

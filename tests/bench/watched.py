@@ -30,19 +30,23 @@ class Taken:
     peak_mb: float
 
 
-def run(command: Sequence[str], env: dict[str, str]) -> Taken:
-    """Run a command to its end; one that fails ends the benchmark with what it said."""
+def run(command: Sequence[str], env: dict[str, str], most_s: float | None = None) -> Taken:
+    """Run a command to its end, or for most_s; one that fails ends the benchmark with its words."""
     before = os.times()
     began = time.monotonic()
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         peak = [0]
         watcher = threading.Thread(target=_watch, args=(process, peak))
         watcher.start()
-        _, said = process.communicate()
+        try:
+            _, said = process.communicate(timeout=most_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, said = process.communicate()
         wall = time.monotonic() - began
         watcher.join()
     after = os.times()
-    if process.returncode:
+    if process.returncode and (most_s is None or wall < most_s):
         raise SystemExit(f"{' '.join(command)}: exit {process.returncode}\n{said.decode()[-2000:]}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Taken(wall, cpu, peak[0] / 1e6)
