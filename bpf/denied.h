@@ -14,6 +14,7 @@
 #include "stats.h"
 
 #define MS_DENIED_BITS 8
+#define MS_DENIED_PART_BITS 4
 
 struct ms_denied {
 	__u64 key[5];
@@ -28,7 +29,7 @@ _Static_assert(sizeof(struct ms_denied) == 64, "a denied packet is one cache lin
 struct ms_denied_lines {
 	struct ms_denied line[1 << MS_DENIED_BITS];
 };
-BPF_TABLE("percpu_array", int, struct ms_denied_lines, denied, 1);
+BPF_TABLE("percpu_array", int, struct ms_denied_lines, denied, 1 << MS_DENIED_PART_BITS);
 
 /* The high bits, which hang on all of the key, choose the line, those below them the place in `openings`. */
 ms_inline __u64 ms_denied_hash(const struct ms_packet *packet)
@@ -53,6 +54,16 @@ ms_inline __u64 ms_denied_way(const struct ms_packet *packet, __u32 direction, c
 ms_inline int ms_is_whole_of_flow(const struct ms_packet *packet)
 {
 	return packet->kind == MS_KIND_FLOW && !packet->fragmented;
+}
+
+/* Its line among those of this CPU. */
+ms_inline struct ms_denied *ms_denied_line(__u64 hash)
+{
+	int part = hash >> (64 - MS_DENIED_PART_BITS);
+	struct ms_denied_lines *lines = denied.lookup(&part);
+
+	hash >>= 64 - MS_DENIED_PART_BITS - MS_DENIED_BITS;
+	return lines ? &lines->line[hash & ((1 << MS_DENIED_BITS) - 1)] : 0;
 }
 
 /* How many sessions were opened whose keys have this packet's place; to be read before its session is looked for. */
@@ -93,7 +104,6 @@ ms_inline int ms_denied_again(const struct ms_packet *packet, struct ms_stats *s
 			      __u64 now)
 {
 	int zero = 0;
-	struct ms_denied_lines *lines;
 	struct ms_settings *settings;
 	struct ms_denied *line;
 	__u32 *count;
@@ -101,12 +111,11 @@ ms_inline int ms_denied_again(const struct ms_packet *packet, struct ms_stats *s
 
 	if (!ms_is_spent(MS_BUDGET_EVENTS, now) || !ms_is_whole_of_flow(packet))
 		return 0;
-	lines = denied.lookup(&zero);
-	settings = config.lookup(&zero);
-	if (!lines || !settings)
-		return 0;
 	hash = ms_denied_hash(packet);
-	line = &lines->line[hash >> (64 - MS_DENIED_BITS)];
+	line = ms_denied_line(hash);
+	settings = config.lookup(&zero);
+	if (!line || !settings)
+		return 0;
 	if (line->generation != generation || !ms_is_key_of(line, packet) ||
 	    line->way != ms_denied_way(packet, direction, settings) || (__s32)(line->until - (__u32)now) <= 0)
 		return 0;
@@ -125,12 +134,10 @@ ms_inline void ms_denied_remember(const struct ms_packet *packet, __u32 generati
 {
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
-	struct ms_denied_lines *lines = denied.lookup(&zero);
-	struct ms_denied *line;
+	struct ms_denied *line = ms_denied_line(ms_denied_hash(packet));
 
-	if (!settings || !lines || !ms_is_whole_of_flow(packet))
+	if (!settings || !line || !ms_is_whole_of_flow(packet))
 		return;
-	line = &lines->line[ms_denied_hash(packet) >> (64 - MS_DENIED_BITS)];
 	__builtin_memcpy(line->key, packet->word, sizeof(line->key));
 	line->way = ms_denied_way(packet, direction, settings);
 	line->generation = generation;

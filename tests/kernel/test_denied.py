@@ -24,7 +24,7 @@ from microseg.abi_settings import DEFAULT_UNASKED, Unasked
 
 CLIENT, SERVER = "10.1.1.1", "10.1.2.1"
 MANY = range(1, 301)
-"""More than there are lines."""
+"""So many of one kind and of another meet in some of 4,096 lines."""
 CLIENT6, SERVER6 = "2001:db8:1::1", "2001:db8:2::1"
 
 

@@ -34,7 +34,8 @@ ZERO, ONE = bytes(4), (1).to_bytes(4, "little")
 GENERATION, PASSES, DROPS = 2, 0xFFFFFFFF, 2
 ROOM = 4096
 MEMORY = 256 * 64
-"""Bytes of what a processor remembers."""
+DENIED_PARTS = 16
+"""Of what a processor remembers, and the bytes of a part."""
 HOT = {"stats": 1, "policy_root": 1}
 CACHE_PLACES = 64
 """At least as many as the maps have that the code is compiled for."""
@@ -87,8 +88,9 @@ def machine(compiled: Compiled) -> Machine:
     for index in (ZERO, ONE):
         made.put("scratch", index, bytes(ROOM))
         made.put("budgets", index, bytes(16))
-    for memory in ("denied", "addresses"):
-        made.put(memory, ZERO, bytes(MEMORY))
+    for part in range(DENIED_PARTS):
+        made.put("denied", part.to_bytes(4, "little"), bytes(MEMORY))
+    made.put("addresses", ZERO, bytes(MEMORY))
     for place in range(OPENINGS):
         made.put("openings", place.to_bytes(4, "little"), bytes(4))
     return made
@@ -175,7 +177,7 @@ JUDGED = {
 def test_denied(compiled: Compiled, machine: Machine) -> None:
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == DROPS
-    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1173)
+    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1182)
     assert dict(way.written) == {"rule_counters": 1}
 
 
@@ -186,7 +188,7 @@ def test_denied_again(compiled: Compiled, machine: Machine) -> None:
         way = machine.run("ms_ingress", bytes(NEW))
         assert way.result == DROPS
     remembered = {"budgets": 1, "denied": 1, "config": 1, "openings": 1, "rule_counters": 1}
-    check(compiled, way, HOT | remembered, 337)
+    check(compiled, way, HOT | remembered, 334)
     assert not way.written
 
 
