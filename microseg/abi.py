@@ -239,8 +239,9 @@ class _Table:
         for item in gone:
             del entries[self._pack(item, before[item])[0]]
         entries.update(self._pack(item, given[item]) for item in changed)
-        self._entries = entries
-        return entries
+        # What is in order but for its end is quickly sorted, and digests sort.
+        self._entries = entries if self._entries else dict(sorted(entries.items()))
+        return self._entries
 
 
 def encode(image: Image) -> SlotContents:
