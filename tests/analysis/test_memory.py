@@ -83,8 +83,13 @@ def first(rng: Random) -> dict[str, list[str]]:
         lines = [rule(rng) for _ in range(rng.randint(1, 6))]
         head = f"policy p{at} priority {rng.choice([at, at, 10])} {{"
         files[rng.choice(FILES)].append("\n".join([head, *lines, "}"]))
-    if rng.random() < 0.5:
-        files["b.mseg"].append('test "holds" { expect some deny any -> any }')
+    claims = [
+        f"{rng.choice(('allow', 'deny'))} {rng.choice(GROUPS)} -> {rng.choice(GROUPS)}" for _ in range(6)
+    ]
+    tests = [f'test "{number}" {{ expect {claim} : tcp/80 }}' for number, claim in enumerate(claims)]
+    tried = examine(tree_of({**files, "t.mseg": tests}, rng), date(2026, 6, 1)).failures
+    failed = {each.message.split('"')[1] for each in tried}
+    files["b.mseg"] += [test for number, test in enumerate(tests) if str(number) not in failed]
     return files
 
 
@@ -93,9 +98,13 @@ def change(rng: Random, files: dict[str, list[str]]) -> None:
     statements = files[rng.choice(FILES)]
     at = rng.randrange(len(statements)) if statements else 0
     lines = statements[at].split("\n") if statements else []
-    match rng.randrange(6):
+    match rng.randrange(8):
         case 0:
             statements.insert(at, statement(rng))
+        case 6 | 7:
+            at = rng.randrange(len(GROUPS) + len(SERVICES))
+            known = [number for number, each in enumerate(files["a.mseg"]) if each.startswith(("gro", "ser"))]
+            redefine(rng, files["a.mseg"], known[at % len(known)] if known else 0)
         case 1 if statements:
             files[rng.choice(FILES)].append(statements.pop(at))
         case 2 if statements:
@@ -108,6 +117,14 @@ def change(rng: Random, files: dict[str, list[str]]) -> None:
             statements[at] = "\n".join(lines)
         case _:
             statements.append("# a remark")
+
+
+def redefine(rng: Random, statements: list[str], at: int) -> None:
+    """Give a group or a service another meaning, which rules in other files have then as well."""
+    if statements:
+        name, sign, _ = statements[at].partition(" = ")
+        value = addresses(rng) if name.startswith("group") else f"tcp/{rng.choice((80, 81, 443))}"
+        statements[at] = f"{name}{sign}{value}" if sign else statements[at]
 
 
 def tree_of(files: dict[str, list[str]], rng: Random) -> MemoryTree:
