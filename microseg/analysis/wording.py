@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 from microseg.analysis import products
 from microseg.analysis.classes import Bits, ones
@@ -15,7 +16,7 @@ from microseg.policy.addresses import Family
 from microseg.policy.services import union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from microseg.analysis.space import Box
     from microseg.analysis.stack import Stack
@@ -77,7 +78,7 @@ class Part:
     """
 
     product: Product
-    exceptions: tuple[Product, ...]
+    exceptions: Sequence[Product]
     witness: Packet
     cuts: tuple[int, ...]
 
@@ -85,6 +86,27 @@ class Part:
         return packet in self.product.region and not any(
             packet in exception.region for exception in self.exceptions
         )
+
+
+class _ToldWhenAsked(Sequence[Product]):
+    """Very many products, of which readers look at a few: each is put into words when it is looked at."""
+
+    def __init__(self, numbers: Sequence[int], tell: Callable[[int], Product]) -> None:
+        """Take their numbers, and what makes a product of one."""
+        self._numbers = numbers
+        self._tell = tell
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Product: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Product]: ...
+    def __getitem__(self, at: int | slice) -> Product | Sequence[Product]:
+        if isinstance(at, slice):
+            return _ToldWhenAsked(self._numbers[at], self._tell)
+        return self._tell(self._numbers[at])
 
 
 _Piece: TypeAlias = "tuple[Box, tuple[int, ...]]"
@@ -172,13 +194,15 @@ class Wording:
 
     def _excepting(self, number: int, cut: Cut) -> Part:
         space = self._stack.space
+        exceptions: Sequence[Product]
         if cut.without.bit_count() > _FEW:
-            exceptions = [self._exception(at) for at in ones(cut.without)]
+            exceptions = _ToldWhenAsked(tuple(ones(cut.without)), self._exception)
         else:
             parts = [part for other in self._boxes(cut.without) if (part := meet(cut.box, other))]
-            exceptions = [product for product, _ in self._merged([(box, ()) for box in _widest(parts)])]
+            merged = self._merged([(box, ()) for box in _widest(parts)])
+            exceptions = tuple(product for product, _ in merged)
         product = self._product(space.region(cut.box))
-        return Part(product, tuple(exceptions), space.packet(cut.cell), (number,))
+        return Part(product, exceptions, space.packet(cut.cell), (number,))
 
     def _exception(self, at: int) -> Product:
         """Return a whole box of the stack as a product, the same object each time."""
