@@ -67,6 +67,7 @@ ms_inline int ms_goes_on(const int family, struct ms_packet *packet, const struc
 		ms_flow_end(family, packet, seat);
 		return 0;
 	}
+	ms_trace("session: steady, rule %x", session->rule);
 	ms_session_count(session, packet, now);
 	ms_flow_take(family, packet, seat, session, generation, now);
 	return 1;
@@ -99,12 +100,12 @@ ms_inline int ms_filter(ms_frame *frame, const int direction, const int link)
 		seat = packet.family == 4 ? ms_seat_of(4, &packet) : ms_seat_of(6, &packet);
 		if (ms_cached(&packet, &seat, generation, now)) {
 			counts->outcome[MS_PASS_SESSION]++;
+			ms_trace("session: cached");
 			return MS_RETURN_PASS;
 		}
 		if (packet.family == 4 ? ms_goes_on(4, &packet, &seat, generation, now)
 				       : ms_goes_on(6, &packet, &seat, generation, now)) {
 			counts->outcome[MS_PASS_SESSION]++;
-			ms_trace("session: steady");
 			return MS_RETURN_PASS;
 		}
 	}
