@@ -23,6 +23,7 @@ from microseg.abi_outcome import Outcome
 from microseg.abi_settings import DEFAULT_UNASKED, Unasked
 
 CLIENT, SERVER = "10.1.1.1", "10.1.2.1"
+SPREAD = 7919
 MANY = range(1, 301)
 """So many of one kind and of another meet in some of 4,096 lines."""
 CLIENT6, SERVER6 = "2001:db8:1::1", "2001:db8:2::1"
@@ -74,7 +75,9 @@ def is_of_its_own_address(lab: Laboratory) -> None:
     """IPv6 addresses that differ in their last words only."""
     lab.enforce(allow(CLIENT6, "2001:db8:2::1:0/112", "udp/53"))
     server = "2001:db8:2::{}:{:x}".format
-    denied, allowed = ([udp6(CLIENT6, server(part, n), 40000, 53) for n in MANY] for part in (2, 1))
+    denied, allowed = (
+        [udp6(CLIENT6, server(part, n * SPREAD & 0xFFFF), 40000, 53) for n in MANY] for part in (2, 1)
+    )
     none_answers_for_another(lab, denied, allowed)
 
 
