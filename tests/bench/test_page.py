@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench import page
+from bench import every, page
 from bench.page import Found
 from bench.results import Limit, Row, Section, Table
 
@@ -19,6 +19,22 @@ RESULTS = {
         ),
     )
 }
+
+
+def test_the_page_in_the_repository_is_made_of_the_results_kept_there() -> None:
+    made = page.render(page.kept(), page.PROSE.read_text(encoding="utf-8"))
+
+    assert page.PAGE.read_text(encoding="utf-8") == made.text, "make bench, or bench.every --page-only"
+    assert {path.name: path.read_text(encoding="utf-8") for path in page.FOLDER.glob("*.svg")} == made.plots
+
+
+def test_each_benchmark_has_its_results_and_its_place() -> None:
+    prose = page.PROSE.read_text(encoding="utf-8")
+
+    for part in every.PARTS:
+        assert part.name in page.kept()
+        assert f"make bench BENCH={part.name}" in page.PAGE.read_text(encoding="utf-8")
+        assert f"{{{{machine {part.name}}}}}" in prose
 
 
 def test_places_are_filled() -> None:

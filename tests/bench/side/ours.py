@@ -38,7 +38,7 @@ class Ours:
                 addresses=131_072,
                 rule_counters=131_072,
                 sessions=place.sessions,
-                sessions6=place.sessions // 8,
+                sessions6=place.sessions,
             )
         )
         settings = plane.read_settings()
