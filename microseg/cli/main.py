@@ -19,7 +19,7 @@ COMMANDS = {
     "agent": "Keep the kernel at the policy of a branch or of files, from now on.",
     "apply": "Bring the kernel to the policy: all of it, or nothing.",
     "attach": "Enforce the policy in force on more interfaces.",
-    "bench": "Measure packets, and what the filter costs each of them.",
+    "bench": "Measure packets, what the filter costs each of them, and how many belong to a session.",
     "confirm": "Keep the policy that was applied with --confirm-within.",
     "counters": "Show what each rule has judged, and what became of all packets.",
     "detach": "End enforcement, everywhere or on some interfaces.",

@@ -1,4 +1,4 @@
-"""docs/performance.md, made of kept results and of the prose in page.md; nobody edits it by hand."""
+"""docs/performance.md, made of kept results and of the prose in page.md.in; nobody edits it by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "performance"
 RESULTS = FOLDER / "results"
-PROSE = Path(__file__).with_name("page.md")
+PROSE = Path(__file__).with_name("page.md.in")
 _PLACE = re.compile(r"\{\{(?P<what>[a-z]+)(?: (?P<of>[^}]+))?\}\}")
 
 
@@ -99,7 +99,7 @@ def _filled(results: Mapping[str, Found], place: re.Match[str]) -> str:
             table, _ = _to_plot(results, place)
             return f"![{table.title}](performance/{_plot_name(place, table)})"
         case other:
-            raise ValueError(f"page.md: nothing is called {other}")
+            raise ValueError(f"page.md.in: nothing is called {other}")
 
 
 def _words(place: re.Match[str]) -> list[str]:
@@ -135,7 +135,7 @@ def _table(found: Found, title: str) -> Table:
         if table.title == title:
             return table
     titles = ", ".join(table.title for table in found.section.tables)
-    raise ValueError(f"page.md: no table {title!r}; there are {titles}")
+    raise ValueError(f"page.md.in: no table {title!r}; there are {titles}")
 
 
 def _plot(table: Table, unit: str) -> str:

@@ -59,7 +59,7 @@ def test_a_promise_that_was_not_kept_is_told() -> None:
 
 @pytest.mark.parametrize("prose", ["{{table some: Packets}}", "{{figure some}}"])
 def test_a_place_for_what_was_not_measured_is_an_error(prose: str) -> None:
-    with pytest.raises(ValueError, match=r"page.md: "):
+    with pytest.raises(ValueError, match=r"page.md.in: "):
         page.render(RESULTS, prose)
 
 

@@ -130,7 +130,7 @@ def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
     said = lines(pipe)
     assert f"session: state 0 generation {generation} opening 1" in said
     lab.send(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A"))
-    assert "session: steady" in lines(pipe)
+    assert f"session: steady, rule {lab.id_of(allowed):x}" in lines(pipe)
 
 
 def test_xdp_follows_the_build_in_use(home: Path) -> None:

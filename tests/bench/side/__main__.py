@@ -12,7 +12,7 @@ from bench.results import Section
 from bench.side.arena import say
 from bench.side.scenarios import SCENARIOS
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 def main() -> int:
