@@ -67,7 +67,7 @@ def write(results: Mapping[str, Found]) -> None:
 def render(results: Mapping[str, Found], prose: str) -> Page:
     """Fill the places of the prose.
 
-    {{limits}}                  every promise, kept or not
+    {{limits}}                  every promise, kept or not, in the order of the benchmarks' places
     {{missed}}                  those that were not kept, as a list
     {{machine PART}}            where and when that benchmark ran
     {{tables PART}}             all its tables
@@ -79,7 +79,11 @@ def render(results: Mapping[str, Found], prose: str) -> Page:
         if place["what"] == "plot":
             table, unit = _to_plot(results, place)
             plots[_plot_name(place, table)] = _plot(table, unit)
-    return Page(_PLACE.sub(lambda place: _filled(results, place), prose), plots)
+    in_turn = {
+        name: results[name]
+        for name in sorted(results, key=lambda name: prose.find(f"{{{{machine {name}}}}}"))
+    }
+    return Page(_PLACE.sub(lambda place: _filled(in_turn, place), prose), plots)
 
 
 def _filled(results: Mapping[str, Found], place: re.Match[str]) -> str:
@@ -143,4 +147,4 @@ def _plot(table: Table, unit: str) -> str:
         Series(column, tuple(row.figures[number] for row in table.rows))
         for number, column in enumerate(table.columns)
     ]
-    return bars(table.title, unit, [row.name for row in table.rows], series)
+    return bars(table.title.removesuffix(f", {unit}"), unit, [row.name for row in table.rows], series)
