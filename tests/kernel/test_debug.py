@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,8 @@ from microseg.reconcile.dataplane import Attachment, Hook
 
 pytestmark = pytest.mark.compiles
 TRACE = re.compile(r"\n\t+ms_trace(?:_packet)?\([^;]*;")
+TRACED = re.compile(r"-(\d+) +\[\d+\] ..\..* microseg: (.*)")
+"""A line of the trace: the thread that ran a program, in no interrupt, and what the program said."""
 
 
 @pytest.fixture
@@ -37,28 +38,42 @@ def home(bpffs: Path) -> Iterator[Path]:
     assert not folder.exists()
 
 
+class Trace:
+    """What the programs say that this thread runs; left alone, the kernel traces those of all processes."""
+
+    def __init__(self, instance: Path) -> None:
+        self._reading = os.open(instance / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        (instance / "trace_marker").write_text("microseg: here")
+        ((thread, _),) = self._read()
+        (instance / "set_event_pid").write_text(thread)
+        (instance / "events" / "bpf_trace" / "bpf_trace_printk" / "enable").write_text("1")
+
+    def close(self) -> None:
+        os.close(self._reading)
+
+    def lines(self) -> list[str]:
+        """Return what was said since the last call."""
+        return [said for _, said in self._read()]
+
+    def _read(self) -> list[tuple[str, str]]:
+        found = b""
+        with suppress(BlockingIOError):
+            while True:
+                found += os.read(self._reading, 1 << 16)
+        return TRACED.findall(found.decode())
+
+
 @pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[int]:
-    """The trace of our own programs alone: an instance of tracefs, so that nobody's reading is disturbed."""
+def trace(tmp_path: Path) -> Iterator[Trace]:
+    """An instance of tracefs, so that nobody else's reading is disturbed."""
     subprocess.run(["mount", "-t", "tracefs", "tracefs", tmp_path], check=True)
     instance = tmp_path / "instances" / f"microseg{os.getpid()}"
     instance.mkdir()
-    (instance / "events" / "bpf_trace" / "bpf_trace_printk" / "enable").write_text("1")
-    reading = os.open(instance / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-    yield reading
-    os.close(reading)
+    made = Trace(instance)
+    yield made
+    made.close()
     instance.rmdir()
     subprocess.run(["umount", tmp_path], check=True)
-
-
-def lines(pipe: int) -> list[str]:
-    """Return what was traced since the last call."""
-    found = b""
-    deadline = time.monotonic() + 5
-    while b"outcome" not in found.rpartition(b"packet:")[2] and time.monotonic() < deadline:
-        with suppress(BlockingIOError):
-            found += os.read(pipe, 1 << 16)
-    return [line.partition("microseg: ")[2] for line in found.decode().splitlines() if "microseg: " in line]
 
 
 def built(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
@@ -102,7 +117,7 @@ def sizes(plane: PinnedDataPlane) -> dict[str, int]:
     return found
 
 
-def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
+def test_every_station_of_a_packet_is_traced(home: Path, trace: Trace) -> None:
     plane = PinnedDataPlane(home)
     plane.load(SIZING)
     usual = sizes(plane)
@@ -114,7 +129,7 @@ def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
     generation = lab.enforce(denied, allowed)
 
     lab.send(tcp("10.1.1.1", "10.1.2.1", 40000, 22))
-    said = lines(pipe)
+    said = trace.lines()
     assert said[0] == "packet: family 4 protocol 6 outcome 0"
     assert said[2:5] == [
         "end 10.1.1.1 port 40000",
@@ -127,10 +142,10 @@ def test_every_station_of_a_packet_is_traced(home: Path, pipe: int) -> None:
     assert said[-1] == f"outcome {int(Outcome.DROP_DENIED)}, judged 1 by rule {rule}"
 
     lab.open_tcp()
-    said = lines(pipe)
+    said = trace.lines()
     assert f"session: state 0 generation {generation} opening 1" in said
     lab.send(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A"))
-    assert f"session: steady, rule {lab.id_of(allowed):x}" in lines(pipe)
+    assert f"session: steady, rule {lab.id_of(allowed):x}" in trace.lines()
 
 
 def test_xdp_follows_the_build_in_use(home: Path) -> None:
