@@ -10,12 +10,11 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
-from itertools import chain, compress
-from operator import is_not
 from typing import TYPE_CHECKING, Any
 
 from microseg.compiler.image import Prefix, ServiceElement
 from microseg.policy.rules import Verdict
+from microseg.tables import Packed, differing, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -190,28 +189,21 @@ class SlotContents:
 
 
 class Encoder:
-    """Encodes one image after the other; of what is the same object as before the bytes are known."""
+    """Encodes one image after the other; of what is as before the bytes are known."""
 
     def __init__(self) -> None:
-        self._tables = [_Table(pack) for pack in (_ipcache4, _ipcache6, _by_destination, _by_source, _rule)]
+        self._ipcache4 = _Encoding(_ipcache4)
+        self._ipcache6 = _Encoding(_ipcache6)
+        self._services = _Encoding(_by_destination, _by_source)
+        self._rules = _Encoding(_rule)
 
     def encode(self, image: Image) -> SlotContents:
-        """Return the bytes of an image, entries in no order."""
-        given: tuple[Mapping[Any, Any], ...] = (
-            image.ipv4,
-            image.ipv6,
-            image.destination_services,
-            image.source_services,
-            image.rules,
-        )
-        ipv4, ipv6, by_destination, by_source, rules = (
-            table.entries(each) for table, each in zip(self._tables, given, strict=True)
-        )
+        """Return the bytes of an image."""
         maps = {
-            PolicyMap.IPCACHE4: ipv4,
-            PolicyMap.IPCACHE6: ipv6,
-            PolicyMap.SERVICE: {**by_destination, **by_source} if by_source else by_destination,
-            PolicyMap.POLICY: rules,
+            PolicyMap.IPCACHE4: self._ipcache4.entries(image.ipv4),
+            PolicyMap.IPCACHE6: self._ipcache6.entries(image.ipv6),
+            PolicyMap.SERVICE: self._services.entries(image.destination_services, image.source_services),
+            PolicyMap.POLICY: self._rules.entries(image.rules),
         }
         default_flags = EntryFlag.LOG if image.default_log else NO_ENTRY_FLAGS
         slot_flags = SlotFlag.HAS_SOURCE_PORTS if image.source_services else NO_SLOT_FLAGS
@@ -219,33 +211,35 @@ class Encoder:
         return SlotContents(maps, with_digest(config, maps))
 
 
-class _Table:
-    """The entries of one table, made anew only where an item is another object than before."""
+class _Encoding:
+    """The entries of one map, made anew only where an item differs from the one before.
 
-    def __init__(self, pack: Callable[[Any, Any], _Pair]) -> None:
-        self._pack = pack
-        self._given: Mapping[Any, Any] = {}
-        self._entries: Entries = {}
+    Args:
+        makes: make an entry of an item, for each table that goes into the map.
 
-    def entries(self, given: Mapping[Any, Any]) -> Entries:
-        """Return the entries; the same object when nothing is another."""
-        before = self._given
-        changed = list(compress(given, map(is_not, map(before.get, given), given.values())))
-        gone = before.keys() - given.keys() if len(before) + len(changed) > len(given) else ()
-        self._given = given
-        if not (changed or gone):
-            return self._entries
-        entries = dict(self._entries)
-        for item in gone:
-            del entries[self._pack(item, before[item])[0]]
-        entries.update(self._pack(item, given[item]) for item in changed)
-        # What is in order but for its end is quickly sorted, and digests sort.
-        self._entries = entries if self._entries else dict(sorted(entries.items()))
+    """
+
+    def __init__(self, *makes: Callable[[Any, Any], _Pair]) -> None:
+        self._makes = makes
+        self._given: tuple[Mapping[Any, Any], ...] = ({},) * len(makes)
+        self._entries = Packed()
+
+    def entries(self, *given: Mapping[Any, Any]) -> Packed:
+        """Return the entries; the same object when nothing differs."""
+        written, gone = {}, []
+        for make, before, after in zip(self._makes, self._given, given, strict=True):
+            for item in differing(before, after):
+                if item in after:
+                    key, value = make(item, after[item])
+                    written[key] = value
+                else:
+                    gone.append(make(item, before[item])[0])
+        self._given, self._entries = given, self._entries.changed(written, gone)
         return self._entries
 
 
 def encode(image: Image) -> SlotContents:
-    """Return the bytes of an image, entries in no order."""
+    """Return the bytes of an image."""
     return Encoder().encode(image)
 
 
@@ -286,10 +280,8 @@ def digest_of(config: SlotConfig, maps: Mapping[PolicyMap, Entries]) -> bytes:
     verdict = 0 if config.default_verdict is None else config.default_verdict
     sha.update(struct.pack("=IBBB", IMAGE_FORMAT, verdict, config.default_flags, config.slot_flags))
     for name in PolicyMap:
-        entries = maps[name]
-        sha.update(struct.pack("=I", len(entries)))
-        keys = sorted(entries)
-        sha.update(b"".join(chain.from_iterable(zip(keys, map(entries.__getitem__, keys), strict=True))))
+        sha.update(struct.pack("=I", len(maps[name])))
+        sha.update(pack(maps[name]))
     return sha.digest()
 
 

@@ -85,13 +85,6 @@ class Block:
     origins: Mapping[int, Origin]
 
 
-class Entries(NamedTuple):
-    """The entries of a block: of its rules, and of their pairs with the lowest precedence each has."""
-
-    rules: Mapping[PolicyKey, PolicyEntry]
-    pairs: Mapping[PolicyKey, PolicyEntry]
-
-
 def draft(policy: Policy) -> Draft:
     """Return a policy by names."""
     ordered = [OrderedRule(policy, rule) for rule in policy.rules]
@@ -144,8 +137,8 @@ def _block_of(lines: Mapping[Leg, tuple[OrderedRule, int]]) -> Block:
     return Block(tuple(lines), tuple(lines.values()), members, origins)
 
 
-def entries(of: Block, numbers: Sequence[int]) -> Entries:
-    """Return the entries of a block whose lines have these precedences."""
+def entries(of: Block, numbers: Sequence[int]) -> dict[PolicyKey, PolicyEntry]:
+    """Return the entries of a block whose lines have these precedences, and of their pairs."""
     rules: dict[PolicyKey, PolicyEntry] = {}
     pairs: dict[PolicyKey, PolicyEntry] = {}
     for leg, (ordered, rule_id), number in zip(of.legs, of.rules, numbers, strict=True):
@@ -153,4 +146,9 @@ def entries(of: Block, numbers: Sequence[int]) -> Entries:
         pair = PolicyKey(leg.src_set, leg.dst_set, PAIR_SERVICE_ID)
         if pair not in pairs or number < pairs[pair].precedence:
             pairs[pair] = PolicyEntry(number, Verdict.DENY, log=False, rule_id=DEFAULT_RULE_ID)
-    return Entries(rules, pairs)
+    return rules | pairs
+
+
+def earlier(one: PolicyEntry, other: PolicyEntry) -> PolicyEntry:
+    """Return what counts of a pair that several policies name: the lowest precedence it has."""
+    return one if one.precedence <= other.precedence else other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from microseg.compiler import containment, drafts, ids, numbering
 from microseg.compiler.drafts import Displaced
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from microseg.policy.rules import Ruleset
     from microseg.policy.services import ServiceSet
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
 
 class SetTables(NamedTuple):
     """Which sets contain each block of addresses, and which sets have an address in common."""
@@ -40,11 +37,18 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     memory = memory or Memory()
     policies = ruleset.in_order()
     written = [memory.drafts.of(partial(drafts.draft, policy), (policy,)) for policy in policies]
-    sets: dict[str, AddressSet] = _joined([each.sets for each in written])
-    services: dict[str, ServiceSet] = _joined([each.services for each in written])
-    displaced = _displaced(written)
-    set_ids = _joined([each.set_ids for each in written]) | dict(displaced.sets)
-    service_ids = _joined([each.service_ids for each in written]) | dict(displaced.services)
+    joined = memory.joined
+    sets = joined.sets.of([each.sets for each in written])
+    services = joined.services.of([each.services for each in written])
+    set_ids = joined.set_ids.of([each.set_ids for each in written])
+    service_ids = joined.service_ids.of([each.service_ids for each in written])
+    rule_ids = joined.rule_ids.of([each.rule_ids for each in written])
+    displaced = _displaced(set_ids, service_ids, rule_ids)
+    if displaced.sets or displaced.services:
+        set_ids, service_ids = (
+            set_ids.changed(dict(displaced.sets)),
+            service_ids.changed(dict(displaced.services)),
+        )
     blocks = _blocks(written, displaced, memory)
     of_sets = memory.set_tables.of(partial(_set_tables, sets, set_ids, memory), (sets, set_ids))
     of_services = memory.service_tables.of(
@@ -56,30 +60,21 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
         ipv6=of_sets.ipv6,
         destination_services=of_services.by_destination,
         source_services=of_services.by_source,
-        rules=_entries(blocks, numbering.number(blocks, meeting, memory.numbers), memory),
+        rules=joined.rules.of(_entries(blocks, numbering.number(blocks, meeting, memory.numbers), memory)),
         default_verdict=ruleset.default_verdict(),
         default_log=ruleset.default.log,
-        origins={DEFAULT_RULE_ID: _origin(ruleset)} | _joined([each.origins for each in blocks]),
+        origins=_origins(ruleset, blocks),
         set_names={set_id: name for name, set_id in set_ids.items()},
         service_names={service_id: name for name, service_id in service_ids.items()},
     )
 
 
-def _displaced(written: Sequence[Draft]) -> Displaced:
+def _displaced(
+    set_ids: Mapping[str, int], service_ids: Mapping[str, int], rule_ids: Mapping[str, int]
+) -> Displaced:
     """Return the names of all policies that can't have the id they want."""
-    wanted = {
-        "set": [each.set_ids for each in written],
-        "service": [each.service_ids for each in written],
-        "rule": [each.rule_ids for each in written],
-    }
-    return Displaced(*(tuple(ids.settle(kind, _joined(parts)).items()) for kind, parts in wanted.items()))
-
-
-def _joined(parts: Sequence[Mapping[_Key, _Value]]) -> dict[_Key, _Value]:
-    found: dict[_Key, _Value] = {}
-    for part in parts:
-        found.update(part)
-    return found
+    wanted = {"set": set_ids, "service": service_ids, "rule": rule_ids}
+    return Displaced(*(tuple(ids.settle(kind, names).items()) for kind, names in wanted.items()))
 
 
 def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> list[Block]:
@@ -132,21 +127,19 @@ def _service_tables(
 
 def _entries(
     blocks: Sequence[Block], numbers: Sequence[tuple[int, ...]], memory: Memory
-) -> dict[PolicyKey, PolicyEntry]:
-    """Return the entries of all lines; of a pair of sets that several policies name, the lowest."""
-    rules: dict[PolicyKey, PolicyEntry] = {}
-    pairs: dict[PolicyKey, PolicyEntry] = {}
-    for block, of_block in zip(blocks, numbers, strict=True):
-        found = memory.entries.of(partial(drafts.entries, block, of_block), (block, of_block))
-        rules.update(found.rules)
-        lower = {
-            pair: pairs[pair]
-            for pair in pairs.keys() & found.pairs.keys()
-            if pairs[pair].precedence <= found.pairs[pair].precedence
-        }
-        pairs.update(found.pairs)
-        pairs.update(lower)
-    return rules | pairs
+) -> list[Mapping[PolicyKey, PolicyEntry]]:
+    """Return the entries of each block."""
+    return [
+        memory.entries.of(partial(drafts.entries, block, of_block), (block, of_block))
+        for block, of_block in zip(blocks, numbers, strict=True)
+    ]
+
+
+def _origins(ruleset: Ruleset, blocks: Sequence[Block]) -> dict[int, Origin]:
+    found = {DEFAULT_RULE_ID: _origin(ruleset)}
+    for block in blocks:
+        found.update(block.origins)
+    return found
 
 
 def _origin(ruleset: Ruleset) -> Origin:

@@ -8,23 +8,51 @@ compiles again and again ages it in between.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from microseg.compiler.drafts import earlier
 from microseg.memo import Last, Memo
+from microseg.tables import Union
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from microseg.compiler.containment import Placed, ServiceTables
-    from microseg.compiler.drafts import Block, Draft, Entries
+    from microseg.compiler.drafts import Block, Draft
     from microseg.compiler.expressions import Statement
-    from microseg.compiler.image import Prefix
+    from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
     from microseg.compiler.lower import SetTables
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile, Text
     from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import Policy
     from microseg.policy.services import ServiceSet
+
+
+Value = TypeVar("Value")
+
+
+def _any(one: Value, _: Value) -> Value:
+    return one
+
+
+@dataclass(slots=True)
+class Joined:
+    """What all policies have together.
+
+    Attributes:
+        sets, services: what the names of each stand for.
+        set_ids, service_ids, rule_ids: the ids that names get, unless another is in the way.
+        rules: the entries, and of pairs.
+
+    """
+
+    sets: Union[str, AddressSet] = field(default_factory=lambda: Union(_any))
+    services: Union[str, ServiceSet] = field(default_factory=lambda: Union(_any))
+    set_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
+    service_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
+    rule_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
+    rules: Union[PolicyKey, PolicyEntry] = field(default_factory=lambda: Union(earlier))
 
 
 @dataclass(slots=True)
@@ -41,6 +69,7 @@ class Memory:
         remarks: what there is to say about a file, or a policy by itself.
         active: each policy without what has expired.
         drafts, blocks, entries: each policy, on its way to entries.
+        joined: what all of them have together.
         blocks_of_sets, placed: where each set, and each service, stands in the tables.
         set_tables, service_tables: the tables of all sets, and of all services.
         numbers: the precedences of each policy.
@@ -62,7 +91,8 @@ class Memory:
     set_tables: Last[object, SetTables] = field(default_factory=Last)
     service_tables: Last[object, ServiceTables] = field(default_factory=Last)
     numbers: Memo[tuple[int, ...]] = field(default_factory=Memo)
-    entries: Memo[Entries] = field(default_factory=Memo)
+    entries: Memo[Mapping[PolicyKey, PolicyEntry]] = field(default_factory=Memo)
+    joined: Joined = field(default_factory=Joined)
 
     def age(self) -> None:
         """Forget what wasn't asked for since the last time."""

@@ -21,6 +21,7 @@ from microseg.abi import (
     SlotContents,
     digest_of,
 )
+from microseg.tables import Packed, differing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,11 +41,11 @@ def contents_changes(before: SlotContents, after: SlotContents) -> bytes:
     parts = [after.config.to_bytes()]
     for name in PolicyMap:
         old, new = before.maps[name], after.maps[name]
-        written = list(compress(new, map(ne, map(old.get, new), new.values()))) if old is not new else []
-        gone = old.keys() - new.keys() if len(old) + len(written) > len(new) else ()
+        keys = differing(old, new)
+        written, gone = [key for key in keys if key in new], [key for key in keys if key not in new]
         parts.append(_COUNTS.pack(len(written), len(gone)))
         parts += [key + new[key] for key in written]
-        parts += sorted(gone)
+        parts += gone
     return b"".join(parts)
 
 
@@ -74,12 +75,12 @@ def _changed_map(before: Entries, name: PolicyMap, data: bytes, at: int) -> tupl
         raise ValueError(f"{name.value} is cut short")
     if not (written or gone):
         return before, end
-    after = dict(before)
-    for one in range(middle, end, key_size):
-        del after[data[one : one + key_size]]
-    for one in range(first, middle, size):
-        after[data[one : one + key_size]] = data[one + key_size : one + size]
-    return after, end
+    gone = [data[one : one + key_size] for one in range(middle, end, key_size)]
+    entries = {
+        data[one : one + key_size]: data[one + key_size : one + size] for one in range(first, middle, size)
+    }
+    base = before if isinstance(before, Packed) else Packed(before)
+    return base.changed(entries, gone), end
 
 
 @dataclass(frozen=True, slots=True)

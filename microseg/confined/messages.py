@@ -28,6 +28,7 @@ from microseg.reconcile.evidence import Evidence, Expected
 from microseg.reconcile.records import Attribution, Names
 from microseg.reconcile.safeguards import Kept, Lifelines
 from microseg.source import Span
+from microseg.tables import Packed, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,9 +170,7 @@ def contents_to_bytes(contents: SlotContents) -> bytes:
     """Return an image: defaults and digest, then each map's count, keys and values, in ascending order."""
     parts = [contents.config.to_bytes()]
     for name in PolicyMap:
-        entries = contents.maps[name]
-        parts.append(_COUNT.pack(len(entries)))
-        parts += [key + entries[key] for key in sorted(entries)]
+        parts += (_COUNT.pack(len(contents.maps[name])), pack(contents.maps[name]))
     return b"".join(parts)
 
 
@@ -199,8 +198,8 @@ def _entries(data: bytes, at: int, name: PolicyMap) -> tuple[Entries, int]:
     if end > len(data):
         raise ValueError(f"{name.value} is cut short")
     starts = range(start, end, size)
-    entries = {data[one : one + key_size]: data[one + key_size : one + size] for one in starts}
-    if len(entries) != count or list(entries) != sorted(entries):
+    entries = Packed((data[one : one + key_size], data[one + key_size : one + size]) for one in starts)
+    if entries.packed != data[start:end]:
         raise ValueError(f"the keys of {name.value} aren't ascending")
     return entries, end
 

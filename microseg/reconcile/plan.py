@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import compress
-from operator import ne
 from typing import TYPE_CHECKING, NamedTuple
 
 from microseg.abi import PolicyMap, decode_policy_value
 from microseg.reconcile.observed import actual_digest
 from microseg.reconcile.records import Names
 from microseg.reconcile.tuning import setting_changes
+from microseg.tables import differing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from microseg.abi import Entries, SlotConfig, SlotContents
+    from microseg.abi import SlotConfig, SlotContents
     from microseg.abi_settings import Settings
     from microseg.data_plane_settings import SettingChange
     from microseg.reconcile.dataplane import Attachment
@@ -215,17 +214,9 @@ def compare(desired: Desired, base: Desired) -> Plan:
 def differences(before: SlotContents, after: SlotContents) -> Iterator[Change]:
     """Yield what differs between two contents, sorted by map and key."""
     for name in PolicyMap:
-        if before.maps[name] is not after.maps[name]:
-            yield from _map_differences(name, before.maps[name], after.maps[name])
-
-
-def _map_differences(name: PolicyMap, before: Entries, after: Entries) -> Iterator[Change]:
-    differing = map(ne, map(before.get, after), after.values())  # without a step of Python for each entry
-    keys = list(compress(after, differing))
-    if len(before) + sum(key not in before for key in keys) > len(after):
-        keys += before.keys() - after.keys()
-    for key in sorted(keys):
-        yield Change(name, key, before.get(key), after.get(key))
+        old, new = before.maps[name], after.maps[name]
+        for key in sorted(differing(old, new)):
+            yield Change(name, key, old.get(key), new.get(key))
 
 
 def _default_change(before: SlotConfig, digest: bytes | None, after: SlotConfig) -> DefaultChange | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date
 from ipaddress import ip_address
 from random import Random
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microseg import tables
 from microseg.abi import Encoder, PolicyMap, encode
 from microseg.analysis.examine import examine
 from microseg.analysis.memory import Memory
@@ -161,11 +163,16 @@ def compare(warm: Warm, tree: MemoryTree, today: date, *, audit: bool) -> bool:
     return True
 
 
-@given(st.randoms(use_true_random=False), st.lists(st.tuples(DAYS, st.booleans()), max_size=8))
-def test_a_memory_makes_no_difference(rng: Random, turns: list[tuple[date, bool]]) -> None:
+@given(
+    st.randoms(use_true_random=False),
+    st.lists(st.tuples(DAYS, st.booleans()), max_size=8),
+    st.sampled_from([0, tables.MANY]),
+)
+def test_a_memory_makes_no_difference(rng: Random, turns: list[tuple[date, bool]], many: int) -> None:
     files, warm = first(rng), Warm()
-    compare(warm, tree_of(files, rng), date(2026, 6, 1), audit=False)
-    for today, audit in turns:
-        for _ in range(rng.randint(0, 2)):
-            change(rng, files)
-        compare(warm, tree_of(files, rng), today, audit=audit and rng.random() < 0.3)
+    with patch.object(tables, "MANY", many):  # with 0, what is small is not put together anew either
+        compare(warm, tree_of(files, rng), date(2026, 6, 1), audit=False)
+        for today, audit in turns:
+            for _ in range(rng.randint(0, 2)):
+                change(rng, files)
+            compare(warm, tree_of(files, rng), today, audit=audit and rng.random() < 0.3)
