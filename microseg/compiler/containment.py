@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from microseg.compiler.image import Prefix, ServiceElement
+from microseg.compiler.precedence import meets
 from microseg.policy import ranges
 from microseg.policy.services import ALL_PORTS, HIGHEST_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
 
+    from microseg.compiler.precedence import Meets
     from microseg.policy.ranges import Range, Ranges
     from microseg.policy.services import ServiceSet
 
@@ -97,20 +99,13 @@ def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Va
 
 ServiceBlocks = dict[Prefix, tuple[ServiceElement, ...]]
 
-Lists = frozenset[tuple[int, ...]]
-
 
 class ServiceTables(NamedTuple):
     """Which services stand over each block of ports, and which have a target in common."""
 
     by_destination: ServiceBlocks
     by_source: ServiceBlocks
-    together: Lists
-
-
-def several(lists: Iterable[tuple[int, ...]]) -> Lists:
-    """Return the lists that have more than one member."""
-    return frozenset(each for each in lists if len(each) > 1)
+    together: Meets
 
 
 class Placed(NamedTuple):
@@ -155,7 +150,7 @@ def of_services(placed: Mapping[int, Placed], before: ServiceTables | None = Non
     return ServiceTables(
         _listed(by_destination, before.by_destination if before else {}),
         _listed(by_source, before.by_source if before else {}),
-        several(together.values()),
+        meets(together.values()),
     )
 
 

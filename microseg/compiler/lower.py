@@ -10,15 +10,16 @@ from microseg.compiler.drafts import Displaced
 from microseg.compiler.image import DEFAULT_RULE_ID, Image, Origin
 from microseg.compiler.memory import Memory
 from microseg.compiler.numbering import Meeting
+from microseg.compiler.precedence import meets
 from microseg.policy.addresses import Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.compiler.containment import Lists, ServiceTables
+    from microseg.compiler.containment import ServiceTables
     from microseg.compiler.drafts import Block, Draft
     from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
-    from microseg.compiler.precedence import Leg
+    from microseg.compiler.precedence import Leg, Meets
     from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import Ruleset
     from microseg.policy.services import ServiceSet
@@ -29,7 +30,7 @@ class SetTables(NamedTuple):
 
     ipv4: Mapping[Prefix, tuple[int, ...]]
     ipv6: Mapping[Prefix, tuple[int, ...]]
-    together: Lists
+    together: Meets
 
 
 def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
@@ -60,7 +61,7 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
         ipv6=of_sets.ipv6,
         destination_services=of_services.by_destination,
         source_services=of_services.by_source,
-        rules=joined.rules.of(_entries(blocks, numbering.number(blocks, meeting, memory.numbers), memory)),
+        rules=joined.rules.of(_entries(blocks, numbering.number(blocks, meeting, memory.numbering), memory)),
         default_verdict=ruleset.default_verdict(),
         default_log=ruleset.default.log,
         origins=_origins(ruleset, blocks),
@@ -94,7 +95,7 @@ def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> l
 def _set_tables(
     sets: Mapping[str, AddressSet], set_ids: Mapping[str, int], memory: Memory, before: SetTables | None
 ) -> SetTables:
-    last: SetTables = before or SetTables({}, {}, frozenset())
+    last: SetTables = before or SetTables({}, {}, {})
     tables = []
     for family, table in ((Family.IPV4, last.ipv4), (Family.IPV6, last.ipv6)):
         placed = (
@@ -103,7 +104,7 @@ def _set_tables(
         )
         tables.append(containment.of_blocks(placed, family.bits, table))
     ipv4, ipv6 = tables
-    return SetTables(ipv4, ipv6, containment.several((*ipv4.values(), *ipv6.values())))
+    return SetTables(ipv4, ipv6, meets((*ipv4.values(), *ipv6.values())))
 
 
 def _blocks_of(addresses: AddressSet, family: Family) -> tuple[Prefix, ...]:

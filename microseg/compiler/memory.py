@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from microseg.compiler.drafts import earlier
+from microseg.compiler.numbering import Numbering
 from microseg.memo import Last, Memo
 from microseg.tables import Union
 
@@ -72,7 +73,7 @@ class Memory:
         joined: what all of them have together.
         blocks_of_sets, placed: where each set, and each service, stands in the tables.
         set_tables, service_tables: the tables of all sets, and of all services.
-        numbers: the precedences of each policy.
+        numbering: the precedences of each policy.
 
     """
 
@@ -90,7 +91,7 @@ class Memory:
     placed: Memo[Placed] = field(default_factory=Memo)
     set_tables: Last[object, SetTables] = field(default_factory=Last)
     service_tables: Last[object, ServiceTables] = field(default_factory=Last)
-    numbers: Memo[tuple[int, ...]] = field(default_factory=Memo)
+    numbering: Numbering = field(default_factory=Numbering)
     entries: Memo[Mapping[PolicyKey, PolicyEntry]] = field(default_factory=Memo)
     joined: Joined = field(default_factory=Joined)
 
@@ -107,7 +108,6 @@ class Memory:
             self.blocks,
             self.blocks_of_sets,
             self.placed,
-            self.numbers,
             self.entries,
         ):
             memo.age()

@@ -7,62 +7,123 @@ takes longer than numbering everything at once, everything is numbered at once: 
 
 from __future__ import annotations
 
-from itertools import accumulate, chain, pairwise
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from microseg.compiler import precedence
 from microseg.compiler.precedence import overlapping
+from microseg.memo import Last
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from microseg.compiler.containment import Lists
     from microseg.compiler.drafts import Block
-    from microseg.memo import Memo
+    from microseg.compiler.precedence import Meets
 
 Numbers: TypeAlias = tuple[int, ...]
+Overlaps: TypeAlias = list[int]
 
 
 class Meeting(NamedTuple):
-    """What sets and services have in common, as lists of those that contain the same."""
+    """What sets and services have an address or a packet in common."""
 
-    addresses: Lists
-    services: Lists
+    addresses: Meets
+    services: Meets
 
 
-def number(blocks: Sequence[Block], meeting: Meeting, known: Memo[Numbers]) -> list[Numbers]:
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A block as it was numbered.
+
+    Attributes:
+        near: the earlier blocks it can meet, as bits.
+        numbers: of its lines.
+
+    """
+
+    near: int
+    numbers: Numbers
+
+
+@dataclass(slots=True)
+class Numbering:
+    """What is kept of the last time.
+
+    Attributes:
+        blocks: in order.
+        numbered: each of them.
+        sources, destinations, services: which blocks overlap each by its members in that place.
+
+    """
+
+    blocks: Sequence[Block] = ()
+    numbered: Sequence[Numbered] = ()
+    sources: Last[object, Overlaps] = field(default_factory=Last)
+    destinations: Last[object, Overlaps] = field(default_factory=Last)
+    services: Last[object, Overlaps] = field(default_factory=Last)
+
+
+def number(blocks: Sequence[Block], meeting: Meeting, last: Numbering) -> list[Numbers]:
     """Return the precedences of each block's lines.
 
     Args:
         blocks: in the order of evaluation.
-        meeting: two sets, or services, overlap exactly when some list has both.
-        known: the numbers of each block among others, and its last ones.
+        meeting: which sets, and services, overlap.
+        last: what is kept; it is left as this time.
 
     """
-    near = _near(blocks, meeting)
+    near = _near(blocks, meeting, last)
+    known = _known(blocks, last)
     at_once = _at_once(blocks, meeting) if _is_much(blocks, near, known) else None
     numbers: list[Numbers] = []
+    changed = 0
     for at, block in enumerate(blocks):
-        earlier = [(blocks[each], numbers[each]) for each in near[at]]
-        key = (block, *chain.from_iterable(earlier))
-        last, found = known.find((block,), "last"), known.find(key)
-        if found is None:
-            found = at_once[at] if at_once else _behind(earlier, block, meeting)
-            found = last if last == found else found  # the same object, so that what follows is known as well
-            known.keep(found, key)
-            known.keep(found, (block,), "last")
+        before = known[at]
+        if before is None or before.near != near[at] or near[at] & changed:
+            found = at_once[at] if at_once else _behind(block, near[at], blocks, numbers, meeting)
+            # The same object as before, so that what follows is known as well.
+            found = before.numbers if before and before.numbers == found else found
+        else:
+            found = before.numbers
+        if before is None or found is not before.numbers:
+            changed |= 1 << at
         numbers.append(found)
+    last.blocks, last.numbered = tuple(blocks), list(map(Numbered, near, numbers))
     return numbers
 
 
-def _is_much(blocks: Sequence[Block], near: Sequence[Sequence[int]], known: Memo[Numbers]) -> bool:
+def _known(blocks: Sequence[Block], last: Numbering) -> list[Numbered | None]:
+    """Return how blocks were numbered that were there, the places of others being those of today."""
+    places = {id(block): at for at, block in enumerate(blocks)}
+    moved = [places.get(id(block)) for block in last.blocks]
+    known: list[Numbered | None] = [None] * len(blocks)
+    stay = all(to is None or to == at for at, to in enumerate(moved))
+    for to, before in zip(moved, last.numbered, strict=True):
+        if to is not None:
+            known[to] = before if stay else _moved(before, moved)
+    return known
+
+
+def _moved(before: Numbered, moved: Sequence[int | None]) -> Numbered | None:
+    near = 0
+    for at in _ones(before.near):
+        to = moved[at]
+        if to is None:
+            return None
+        near |= 1 << to
+    return Numbered(near, before.numbers)
+
+
+def _is_much(blocks: Sequence[Block], near: Sequence[int], known: Sequence[Numbered | None]) -> bool:
     """Say whether more lines would be looked at than there are, to number block by block what has changed."""
-    changed = {at for at, block in enumerate(blocks) if known.find((block,), "last") is None}
+    changed = sum(1 << at for at, before in enumerate(known) if before is None)
     sizes = [len(block.legs) for block in blocks]
     work = sum(
-        sizes[at] + sum(sizes[each] for each in near[at])
-        for at in range(len(blocks))
-        if at in changed or not changed.isdisjoint(near[at])
+        sizes[at] + sum(sizes[each] for each in _ones(near[at]))
+        for at, before in enumerate(known)
+        if before is None or before.near != near[at] or near[at] & changed
     )
     return work > sum(sizes)
 
@@ -73,30 +134,46 @@ def _at_once(blocks: Sequence[Block], meeting: Meeting) -> list[Numbers]:
     return [tuple(numbers[first:end]) for first, end in pairwise(ends)]
 
 
-def _behind(earlier: Sequence[tuple[Block, Numbers]], block: Block, meeting: Meeting) -> Numbers:
+def _behind(
+    block: Block, near: int, blocks: Sequence[Block], numbers: Sequence[Numbers], meeting: Meeting
+) -> Numbers:
     """Return the numbers of a block behind those that it can meet."""
-    legs = [leg for each, _ in earlier for leg in each.legs]
-    before = [number for _, numbers in earlier for number in numbers]
+    earlier = _ones(near)
+    legs = [leg for at in earlier for leg in blocks[at].legs]
+    before = [number for at in earlier for number in numbers[at]]
     return tuple(precedence.of_legs([*legs, *block.legs], *meeting, before)[len(legs) :])
 
 
-def _near(blocks: Sequence[Block], meeting: Meeting) -> list[list[int]]:
-    """Return, for each block, the earlier ones of which some line may meet one of its own."""
+def _near(blocks: Sequence[Block], meeting: Meeting, last: Numbering) -> list[int]:
+    """Return, for each block, the earlier ones of which some line may meet one of its own, as bits."""
     addresses, services = meeting
-    columns = [block.members for block in blocks]
-    src, dst, service = (
-        overlapping([members[axis] for members in columns], lists)
-        for axis, lists in enumerate((addresses, addresses, services))
-    )
-    found: list[list[int]] = []
-    for at, (sources, destinations, names) in enumerate(columns):
-        bits = _any(src, sources) & _any(dst, destinations) & _any(service, names) & ((1 << at) - 1)
-        found.append([each for each in range(at) if bits >> each & 1])
+    overlaps = [
+        of_place.of(partial(_overlaps, members, meets), (members, meets))
+        for of_place, members, meets in (
+            (last.sources, tuple(block.members[0] for block in blocks), addresses),
+            (last.destinations, tuple(block.members[1] for block in blocks), addresses),
+            (last.services, tuple(block.members[2] for block in blocks), services),
+        )
+    ]
+    return [
+        src & dst & service & ((1 << at) - 1)
+        for at, (src, dst, service) in enumerate(zip(*overlaps, strict=True))
+    ]
+
+
+def _overlaps(members: Sequence[frozenset[int]], meets: Meets, before: Overlaps | None) -> Overlaps:
+    """Return, for each block, the blocks of which some member meets one of its own, as bits."""
+    del before
+    owners = overlapping(members, meets)
+    found: Overlaps = []
+    for each in members:
+        bits = 0
+        for member in each:
+            bits |= owners[member]
+        found.append(bits)
     return found
 
 
-def _any(overlaps: dict[int, int], members: frozenset[int]) -> int:
-    found = 0
-    for member in members:
-        found |= overlaps[member]
-    return found
+def _ones(bits: int) -> list[int]:
+    """Return the places of a number's bits that are set, ascending."""
+    return [at for at, digit in enumerate(reversed(f"{bits:b}")) if digit == "1"]

@@ -6,10 +6,14 @@ share numbers, and a new rule renumbers only the later ones that overlap it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+Meets: TypeAlias = "Mapping[int, Collection[int]]"
+"""Which ids overlap each; those that aren't in it overlap only themselves."""
 
 FEW = 64
 """Below this many overlapping rules, looking each one up beats searching by level."""
@@ -25,25 +29,23 @@ class Leg(NamedTuple):
 
 def of_legs(
     legs: Sequence[Leg],
-    address_lists: Iterable[tuple[int, ...]],
-    service_lists: Iterable[tuple[int, ...]],
+    addresses: Meets,
+    services: Meets,
     known: Sequence[int] = (),
 ) -> list[int]:
     """Return the precedence of each leg, from 1.
 
     Args:
         legs: in the order of evaluation.
-        address_lists: for every class of addresses the ids of all sets that contain it: two sets overlap
-            exactly when some list has both.
-        service_lists: the same for services; services told apart by source port only may share a list,
-            which costs a number and changes no verdict.
+        addresses: which sets overlap.
+        services: which services do; those told apart by source port only may be said to, which costs a
+            number and changes no verdict.
         known: the precedences of the first legs.
 
     """
-    addresses = set(address_lists)
     overlapping_src = overlapping([(leg.src_set,) for leg in legs], addresses)
     overlapping_dst = overlapping([(leg.dst_set,) for leg in legs], addresses)
-    overlapping_service = overlapping([(leg.service,) for leg in legs], set(service_lists))
+    overlapping_service = overlapping([(leg.service,) for leg in legs], services)
     numbers: list[int] = []
     levels: list[int] = []
     for at, leg in enumerate(legs):
@@ -63,20 +65,33 @@ def of_legs(
     return numbers
 
 
-def overlapping(owners: Sequence[Collection[int]], lists: Iterable[tuple[int, ...]]) -> dict[int, int]:
-    """Return, for each id, the owners (as bits) of an id that shares a list with it."""
+def meets(lists: Iterable[tuple[int, ...]]) -> Meets:
+    """Return which ids share a list with each that shares one with others.
+
+    Args:
+        lists: for every class of addresses, or of packets, the ids of all that contain it: two of them
+            overlap exactly when some list has both.
+
+    """
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for ids in {each for each in lists if len(each) > 1}:
+        for member in ids:
+            found[member].update(ids)
+    return found
+
+
+def overlapping(owners: Sequence[Collection[int]], meeting: Meets) -> dict[int, int]:
+    """Return, for each id, the owners (as bits) of it and of those that it overlaps."""
     own: dict[int, int] = {}
     for at, members in enumerate(owners):
         for member in members:
             own[member] = own.get(member, 0) | 1 << at
     found = dict(own)
-    for ids in lists:
-        used = [member for member in ids if member in own]
+    for member in own.keys() & meeting.keys():
         together = 0
-        for member in used:
-            together |= own[member]
-        for member in used:
-            found[member] |= together
+        for other in own.keys() & meeting[member]:
+            together |= own[other]
+        found[member] = together
     return found
 
 

@@ -179,7 +179,8 @@ def _numbers(
     """Return the precedences the compiler gives to lines in this order."""
     targets = ((service_id, named.services.targets()) for service_id, named in services.items())
     service_lists = containment.of_ranges(targets, TARGET_BITS).values()
-    return precedence.of_legs([line.leg for line in lines], address_lists, service_lists)
+    meeting = precedence.meets(address_lists), precedence.meets(service_lists)
+    return precedence.of_legs([line.leg for line in lines], *meeting)
 
 
 def _ruleset(
