@@ -6,6 +6,7 @@ two are compared by these alone. That is only ever a shorter way to what compari
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left
 from functools import reduce
 from itertools import chain, compress
@@ -13,7 +14,7 @@ from operator import is_not, ne
 from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -114,6 +115,11 @@ class Packed(Table[bytes, bytes]):
 def pack(entries: Mapping[bytes, bytes]) -> bytes:
     """Return keys with their values, in ascending order."""
     return entries.packed if isinstance(entries, Packed) else _packed(entries)
+
+
+def pieces(packed: bytes, size: int) -> Iterator[bytes]:
+    """Yield what stands in one piece, so many bytes each."""
+    return chain.from_iterable(struct.iter_unpack(f"{size}s", packed))
 
 
 def _packed(entries: Mapping[bytes, bytes]) -> bytes:

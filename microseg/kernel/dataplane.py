@@ -46,6 +46,7 @@ from microseg.reconcile.dataplane import (
     KernelError,
     Loaded,
     NotLoadedError,
+    Reading,
     RuleCount,
     Sizing,
 )
@@ -291,10 +292,9 @@ class PinnedDataPlane:
         Through the mapped page, where it is one instruction: an update by bpf(2) is a memcpy in the kernel
         (copy_map_value), which promises nothing of the sort.
         """
-        word = int.from_bytes(root.to_bytes(), sys.byteorder)
         page = mmap.mmap(self.map("policy_root").fd, mmap.PAGESIZE, mmap.MAP_SHARED)
         cell = ctypes.c_uint64.from_buffer(page)
-        cell.value = word
+        cell.value = int.from_bytes(root.to_bytes(), sys.byteorder)
         del cell
         page.close()
 
@@ -306,9 +306,9 @@ class PinnedDataPlane:
         """Replace a slot's defaults, generation and digest. Only ever called for the standby slot."""
         self.map("slot_config").update(_index(slot), config.to_bytes())
 
-    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
-        """Return all entries of one map of a slot."""
-        return self.map(name.in_slot(slot)).entries()
+    def read_map(self, slot: int, name: PolicyMap) -> Reading:
+        """Read all entries of one map of a slot."""
+        return self.map(name.in_slot(slot)).read()
 
     def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:
         """Delete and then upsert entries of one map of the standby slot, in batches."""

@@ -18,6 +18,7 @@ from microseg.kernel.bpf import (
     possible_cpus,
 )
 from microseg.kernel.errors import NotFoundError, UnsupportedError, call_error
+from microseg.reconcile.dataplane import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,18 +65,21 @@ class Map(Descriptor):
 
     def entries(self) -> dict[bytes, bytes]:
         """Return all entries. Entries that come or go meanwhile may be missed or seen."""
-        found: dict[bytes, bytes] = {}
+        return self.read().entries()
+
+    def read(self) -> Reading:
+        """Do the same, with the entries in one piece."""
         try:
-            for keys, values in self._batches():
-                found.update(zip(keys, values, strict=True))
+            found = list(self._batches())
         except UnsupportedError:
-            return dict(self._one_by_one())
-        return found
+            found = list(self._one_by_one())
+        keys, values = (b"".join(each) for each in zip(*found, strict=True)) if found else (b"", b"")
+        return Reading(keys, values, self.info.key_size, self._stride)
 
     def count(self) -> int:
         """Return the number of entries, without keeping them."""
         try:
-            return sum(len(keys) for keys, _ in self._batches())
+            return sum(len(keys) for keys, _ in self._batches()) // self.info.key_size
         except UnsupportedError:
             return sum(1 for _ in self._keys())
 
@@ -138,7 +142,7 @@ class Map(Descriptor):
         _, number = attributes.call(command)
         return attributes.word(32), number
 
-    def _batches(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    def _batches(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values by LOOKUP_BATCH; raises UnsupportedError before the first ones."""
         room = min(_BATCH, self.info.max_entries)
         position = ctypes.create_string_buffer(max(self.info.key_size, 8))
@@ -164,7 +168,10 @@ class Map(Descriptor):
             if number not in (0, errno.ENOENT):
                 raise call_error(f"read the entries of {self.info.name}", number)
             count = attributes.word(32)
-            yield _pieces(keys.raw, self.info.key_size, count), _pieces(values.raw, self._stride, count)
+            yield (
+                bytes(memoryview(keys)[: count * self.info.key_size]),
+                bytes(memoryview(values)[: count * self._stride]),
+            )
             if number == errno.ENOENT:
                 return
             began = True
@@ -195,11 +202,6 @@ class Map(Descriptor):
                 self.delete(key)
             except NotFoundError:
                 continue
-
-
-def _pieces(buffer: bytes, size: int, count: int) -> list[bytes]:
-    """Return the first so many pieces of a buffer, each of so many bytes."""
-    return [buffer[at : at + size] for at in range(0, count * size, size)]
 
 
 def _round8(size: int) -> int:

@@ -77,7 +77,7 @@ class KernelCollector(Collector):
 
     def _of_policy(self, plane: PinnedDataPlane, store: StateStore, observed: Observed) -> Iterable[Metric]:
         if observed.generation != self._generation:
-            self._entries = {name: len(plane.read_entries(observed.live, name)) for name in PolicyMap}
+            self._entries = {name: len(plane.read_map(observed.live, name)) for name in PolicyMap}
             self._rules = recall(store, observed).names.rules
             self._generation = observed.generation
         held = GaugeMetricFamily(

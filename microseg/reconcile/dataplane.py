@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from microseg.abi import PolicyMap
+from microseg.tables import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,6 +77,31 @@ class Sizing:
             PolicyMap.SERVICE: self.services,
             PolicyMap.POLICY: self.rules,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a map held: its entries as the kernel gave them, in its own order.
+
+    Attributes:
+        keys: all of them in one piece.
+        values: in the same order.
+        key_size, value_size: of one, in bytes.
+
+    """
+
+    keys: bytes
+    values: bytes
+    key_size: int
+    value_size: int
+
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        return len(self.keys) // self.key_size
+
+    def entries(self) -> Entries:
+        """Return the entries."""
+        return dict(zip(pieces(self.keys, self.key_size), pieces(self.values, self.value_size), strict=True))
 
 
 class Flaw(Enum):
@@ -234,8 +260,8 @@ class DataPlane(Protocol):
         """Replace a slot's defaults, generation and digest. Only ever called for the standby slot."""
         ...
 
-    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
-        """Return all entries of one map of a slot."""
+    def read_map(self, slot: int, name: PolicyMap) -> Reading:
+        """Read all entries of one map of a slot."""
         ...
 
     def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:

@@ -15,6 +15,7 @@ from microseg.abi import (
     digest_of,
 )
 from microseg.reconcile.dataplane import KernelError
+from microseg.reconcile.readback import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ def read_observed(plane: DataPlane) -> Observed:
     return Observed(
         loaded=True,
         root=plane.read_root(),
-        configs=(_read_config(plane, 0), _read_config(plane, SLOTS - 1)),
+        configs=(read_config(plane, 0), read_config(plane, SLOTS - 1)),
         boot_time_s=plane.boot_time_s(),
         attachments=plane.attachments(),
         capacities=plane.capacities(),
@@ -117,7 +118,7 @@ def read_observed(plane: DataPlane) -> Observed:
     )
 
 
-def _read_config(plane: DataPlane, slot: int) -> SlotConfig:
+def read_config(plane: DataPlane, slot: int) -> SlotConfig:
     """Return a slot's config; one that somebody scribbled on is as good as none."""
     try:
         return plane.read_config(slot)
@@ -125,14 +126,19 @@ def _read_config(plane: DataPlane, slot: int) -> SlotConfig:
         return SlotConfig()
 
 
-def read_slot(plane: DataPlane, slot: int) -> SlotContents:
+def read_slot(plane: DataPlane, slot: int, readings: Readings | None = None) -> SlotContents:
     """Read all of a slot; the config is as written there, its digest included, whatever the entries are."""
-    maps = {name: plane.read_entries(slot, name) for name in PolicyMap}
-    return SlotContents(maps, _read_config(plane, slot))
+    readings = readings or Readings()
+    maps = {name: readings.entries(slot, name, plane.read_map(slot, name)) for name in PolicyMap}
+    return SlotContents(maps, read_config(plane, slot))
 
 
-def read_live(plane: DataPlane) -> tuple[Observed, SlotContents]:
+def read_live(plane: DataPlane, readings: Readings | None = None) -> tuple[Observed, SlotContents]:
     """Read the policy in force, whole: taken again when it was replaced while being read.
+
+    Args:
+        plane: the kernel.
+        readings: what was read before.
 
     Raises:
         KernelError: the kernel refused, or somebody replaces the policy faster than it can be read.
@@ -140,7 +146,7 @@ def read_live(plane: DataPlane) -> tuple[Observed, SlotContents]:
     """
     observed = read_observed(plane)
     for _ in range(ATTEMPTS):
-        contents = read_slot(plane, observed.live) if observed.generation else NOTHING
+        contents = read_slot(plane, observed.live, readings) if observed.generation else NOTHING
         again = read_observed(plane)
         if (again.root, again.generation) == (observed.root, observed.generation):
             return again, contents

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from microseg.abi import SlotContents
 from microseg.memo import Translation
+from microseg.reconcile.readback import Readings
 
 if TYPE_CHECKING:
     from microseg.abi import SlotConfig
@@ -23,12 +24,14 @@ class Remembered:
     """The contents seen last, by their digest.
 
     Attributes:
+        readings: what their maps gave when they were read.
         rule_texts: the JSON of rules that were written down.
 
     """
 
     def __init__(self) -> None:
         self._contents: dict[bytes, SlotContents] = {}
+        self.readings = Readings()
         self.rule_texts: RuleTexts = Translation()
 
     def see(self, contents: SlotContents) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from microseg.abi import NO_DIGEST, SlotConfig
+from microseg.abi import NO_DIGEST, PolicyMap, SlotConfig
 from microseg.reconcile.errors import VerifyError
-from microseg.reconcile.observed import read_slot
+from microseg.reconcile.observed import read_config
 from microseg.reconcile.plan import differences
+from microseg.reconcile.readback import Readings
+from microseg.tables import differing
 
 if TYPE_CHECKING:
-    from microseg.abi import Entries, PolicyMap, SlotContents
+    from microseg.abi import Entries, SlotContents
     from microseg.reconcile.dataplane import DataPlane
     from microseg.reconcile.plan import Change
 
@@ -46,18 +48,30 @@ def stage(plane: DataPlane, slot: int, before: SlotContents, contents: SlotConte
     return count
 
 
-def verify(plane: DataPlane, slot: int, contents: SlotContents, generation: int) -> None:
+def verify(
+    plane: DataPlane, slot: int, contents: SlotContents, generation: int, readings: Readings | None = None
+) -> None:
     """Read the whole slot back and compare every entry with what was to be staged (I2).
+
+    Args:
+        plane: the kernel.
+        slot: the standby slot.
+        contents: what it is to hold.
+        generation: its number.
+        readings: what was read before; it makes no difference to the result.
 
     Raises:
         VerifyError: it holds something else.
         KernelError: it can't be read.
 
     """
-    found = read_slot(plane, slot)
-    expected = replace(contents.config, generation=generation)
-    if found.config != expected:
-        raise VerifyError(f"the config of slot {slot} reads back as {found.config}, staged was {expected}")
-    if found.maps != contents.maps:
-        wrong = sum(1 for _ in differences(found, contents))
+    readings = readings or Readings()
+    found = {name: plane.read_map(slot, name) for name in PolicyMap}
+    config, expected = read_config(plane, slot), replace(contents.config, generation=generation)
+    if config != expected:
+        raise VerifyError(f"the config of slot {slot} reads back as {config}, staged was {expected}")
+    maps = contents.maps
+    others = [name for name in PolicyMap if not readings.holds(slot, name, found[name], maps[name])]
+    if others:
+        wrong = sum(len(differing(found[name].entries(), maps[name])) for name in others)
         raise VerifyError(f"{wrong} entries of slot {slot} read back differently from what was staged")

@@ -31,7 +31,7 @@ def lock(tx: Transaction) -> None:
 
 def read(tx: Transaction) -> None:
     """Read what the kernel holds now, and what is known of it."""
-    tx.observed, tx.live = read_live(tx.host.plane)
+    tx.observed, tx.live = read_live(tx.host.plane, tx.host.remembered.readings)
     tx.recognized = tx.host.remembered.recognize(tx.live)
     tx.known = recall(tx.host.store, tx.observed)
     tx.warnings += tx.known.problems
@@ -130,13 +130,14 @@ def unstage(tx: Transaction) -> None:
 def verify(tx: Transaction) -> None:
     """Read the standby slot back, whole (I2); somebody may have altered it since it was seen."""
     plane, slot, contents = tx.host.plane, tx.observed.standby, tx.desired.contents
+    readings = tx.host.remembered.readings
     try:
-        staging.verify(plane, slot, contents, tx.generation)
+        staging.verify(plane, slot, contents, tx.generation, readings)
     except VerifyError:
         if not tx.is_guess:
             raise
         tx.staged += staging.stage(plane, slot, read_slot(plane, slot), contents, tx.generation)
-        staging.verify(plane, slot, contents, tx.generation)
+        staging.verify(plane, slot, contents, tx.generation, readings)
 
 
 def probe(tx: Transaction) -> None:

@@ -50,15 +50,15 @@ def contents_of(count: int, changed: int = 0) -> SlotContents:
 
 
 @contextmanager
-def a_host() -> Iterator[Host]:
-    """An instance with room for the largest policy."""
+def a_host(sizing: Sizing) -> Iterator[Host]:
+    """An instance with maps of a size."""
     with tempfile.TemporaryDirectory() as folder:
         pins = Path(folder) / "bpf"
         pins.mkdir()
         subprocess.run(["mount", "-t", "bpf", "bpf", pins], check=True)
         plane = PinnedDataPlane(pins / "bench")
         try:
-            plane.load(Sizing(rules=2 * MANY))
+            plane.load(sizing)
             store, run_dir = StateStore(Path(folder) / "state"), Path(folder) / "run"
             yield Host(plane, store, run_dir, lambda: datetime.now(UTC))
         finally:
@@ -99,7 +99,7 @@ def staging_ms(host: Host, before: SlotContents, after: SlotContents) -> float:
 
 def measured() -> Section:
     """Measure everything."""
-    with a_host() as host:
+    with a_host(Sizing(rules=2 * MANY)) as host:
         few, many = rollback_ms(host, FEW), rollback_ms(host, MANY)
         nothing, old, new = contents_of(0), contents_of(RULES), contents_of(RULES, 1)
         whole, one = staging_ms(host, nothing, new), staging_ms(host, old, new)

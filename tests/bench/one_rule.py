@@ -110,7 +110,7 @@ class Run:
 
 def measure(files: Mapping[str, bytes]) -> tuple[Table, list[Limit]]:
     """Change a rule again and again."""
-    with a_host() as host, ConfinedCompiler() as compiler:
+    with a_host(Sizing()) as host, ConfinedCompiler() as compiler:
         run = Run(host, compiler)
         cold = run.apply(files)
         for port in range(7000, 7003):

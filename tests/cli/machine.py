@@ -63,7 +63,9 @@ class Machine(Session):
                 "root": plane.read_root(),
                 "configs": [plane.read_config(slot) for slot in range(2)],
                 "entries": {
-                    (slot, name): plane.read_entries(slot, name) for slot in range(2) for name in PolicyMap
+                    (slot, name): plane.read_map(slot, name).entries()
+                    for name in PolicyMap
+                    for slot in range(2)
                 },
                 "tags": plane.program_tags(),
             }

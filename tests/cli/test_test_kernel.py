@@ -61,7 +61,7 @@ def test_an_entry_that_is_not_what_was_compiled_is_noticed(instance: Session, pi
             return rehearsal.rehearse(asked, lambda frame: flows.ask(frame, rehearsal.GENERATION).verdict)
 
         assert judged() == rehearsal.Rehearsal(len(asked), ())
-        plane.write_entries(1, PolicyMap.SERVICE, {}, list(plane.read_entries(1, PolicyMap.SERVICE)))
+        plane.write_entries(1, PolicyMap.SERVICE, {}, list(plane.read_map(1, PolicyMap.SERVICE).entries()))
         (failure,) = judged().failures
         assert "gets deny, the policy says allow" in failure.message
     assert pinned(pins) == []

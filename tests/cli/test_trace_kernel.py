@@ -24,7 +24,7 @@ def alter_an_entry(machine: Machine) -> None:
     """Take a rule out of the live slot, as nobody should."""
     plane = PinnedDataPlane(machine.pin_dir)
     slot = plane.read_root().slot
-    entries = plane.read_entries(slot, PolicyMap.POLICY)
+    entries = plane.read_map(slot, PolicyMap.POLICY).entries()
     victim = next(
         key for key, value in entries.items() if decode_policy_value(value)[0] == 1 and any(key[8:])
     )

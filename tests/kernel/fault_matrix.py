@@ -86,7 +86,7 @@ def dump(plane: PinnedDataPlane) -> Dump:
     if not plane.is_loaded() or not plane.read_root().generation:
         return NOTHING
     root = plane.read_root()
-    entries = {name: plane.read_entries(root.slot, name) for name in PolicyMap}
+    entries = {name: plane.read_map(root.slot, name).entries() for name in PolicyMap}
     filters = sorted(
         (found.ifindex, found.hook.value, found.direction, *_program(found.program_id))
         for found in plane._attacher.attached()  # noqa: SLF001

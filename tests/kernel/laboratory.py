@@ -148,7 +148,7 @@ class Laboratory:
         slot = generation & 1
         for name in PolicyMap:
             wanted = contents.maps[name]
-            stale = [key for key in self.plane.read_entries(slot, name) if key not in wanted]
+            stale = [key for key in self.plane.read_map(slot, name).entries() if key not in wanted]
             self.plane.write_entries(slot, name, dict(wanted), stale)
         self.plane.write_config(slot, replace(contents.config, generation=generation))
         return generation

@@ -68,7 +68,7 @@ def octets(value: bytes) -> list[str]:
 def live_rule(instance: Instance) -> tuple[Path, bytes, bytes]:
     """Return the pin of the policy map in force, and its entry that allows."""
     slot = instance.plane.read_root().slot
-    entries = instance.plane.read_entries(slot, PolicyMap.POLICY)
+    entries = instance.plane.read_map(slot, PolicyMap.POLICY).entries()
     key, value = next((key, it) for key, it in entries.items() if decode_policy_value(it)[2] == 1)
     return instance.plane._pin_dir / "maps" / PolicyMap.POLICY.in_slot(slot), key, value  # noqa: SLF001
 

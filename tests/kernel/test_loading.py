@@ -109,7 +109,7 @@ def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     lab = Laboratory(plane)
     lab.enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
     lab.open_tcp()
-    before = {name: plane.read_entries(1, name) for name in PolicyMap}
+    before = {name: plane.read_map(1, name).entries() for name in PolicyMap}
     larger = replace(SIZING, sessions=8192, rules=16384)
     places = plane.map("flow4").info.max_entries
     assert plane.reasons_to_load(larger, debug=False) == (
@@ -121,7 +121,7 @@ def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     assert plane.load(larger).lost == ()
     assert plane.reasons_to_load(SIZING, debug=False) == (), "none shrinks"
     assert plane.map("session4").info.max_entries == 8192
-    assert {name: plane.read_entries(1, name) for name in PolicyMap} == before
+    assert {name: plane.read_map(1, name).entries() for name in PolicyMap} == before
     again = Laboratory(PinnedDataPlane(home))
     assert again.outcome(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A")) is abi_outcome.Outcome.PASS_SESSION
 

@@ -123,7 +123,7 @@ def test_a_mixture_lets_a_marker_through(
         instance.apply(request_for(text, (hosts.near.device,), sizing=SIZING))
     plane, live = instance.plane, instance.plane.read_root().slot
     for name in maps:
-        theirs, ours = plane.read_entries(1 - live, name), plane.read_entries(live, name)
+        theirs, ours = plane.read_map(1 - live, name).entries(), plane.read_map(live, name).entries()
         plane.write_entries(live, name, theirs, [key for key in ours if key not in theirs])
     with Receiver(hosts) as receiver:
         burst(hosts, receiver)

@@ -79,7 +79,7 @@ def test_an_entry_that_says_something_else_is_found(lab: Laboratory) -> None:
     staged = stage(lab)
     slot = staged.generation & 1
     rule_id = next(number for number, one in staged.names.rules.items() if "tcp/5432" in one.text)
-    entries = lab.plane.read_entries(slot, PolicyMap.POLICY)
+    entries = lab.plane.read_map(slot, PolicyMap.POLICY).entries()
     altered = {
         key: value[:8] + b"\x02" + value[9:]
         for key, value in entries.items()
@@ -97,7 +97,7 @@ def test_an_entry_that_says_something_else_is_found(lab: Laboratory) -> None:
 def test_a_lost_address_is_found(lab: Laboratory) -> None:
     staged = stage(lab)
     slot = staged.generation & 1
-    entries = lab.plane.read_entries(slot, PolicyMap.IPCACHE6)
+    entries = lab.plane.read_map(slot, PolicyMap.IPCACHE6).entries()
     lab.plane.write_entries(slot, PolicyMap.IPCACHE6, {}, list(entries))
     with pytest.raises(ProbeError, match="2001:db8:1::"):
         probe(lab, staged)

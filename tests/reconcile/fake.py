@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from reconcile.fake_search import image_of
 
-from microseg.abi import Entries, PolicyMap, Root, SlotConfig
+from microseg.abi import KEY_SIZES, VALUE_SIZES, Entries, PolicyMap, Root, SlotConfig
 from microseg.abi_session import Session
 from microseg.abi_settings import Settings
 from microseg.compiler.interpret import search
@@ -24,6 +24,7 @@ from microseg.reconcile.dataplane import (
     KernelError,
     Loaded,
     NotLoadedError,
+    Reading,
     RuleCount,
     Sizing,
 )
@@ -225,8 +226,9 @@ class FakeDataPlane:
         self.configs[slot] = config
 
     @counted
-    def read_entries(self, slot: int, name: PolicyMap) -> Entries:
-        return dict(self.maps[slot, name])
+    def read_map(self, slot: int, name: PolicyMap) -> Reading:
+        entries = self.maps[slot, name]
+        return Reading(b"".join(entries), b"".join(entries.values()), KEY_SIZES[name], VALUE_SIZES[name])
 
     @counted
     def write_entries(self, slot: int, name: PolicyMap, upserts: Entries, deletions: Sequence[bytes]) -> None:

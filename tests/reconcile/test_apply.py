@@ -46,7 +46,7 @@ def test_the_policy_is_staged_and_read_back_before_anything_is_attached_or_switc
     apply(host_of(plane, tmp_path), request_for(policy(1)))
 
     calls = plane.calls
-    last_read = max(i for i, name in enumerate(calls) if name == "read_entries")
+    last_read = max(i for i, name in enumerate(calls) if name == "read_map")
     last_write = max(i for i, name in enumerate(calls) if name == "write_entries")
     assert last_write < last_read < calls.index("attach") < calls.index("write_root")
     assert calls.index("write_root") < len(calls) - 1 - calls[::-1].index("wait_for_readers")

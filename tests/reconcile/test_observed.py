@@ -69,11 +69,11 @@ def test_a_reading_during_a_change_is_taken_again() -> None:
     class Changing(FakeDataPlane):
         left = 2
 
-        def read_entries(self, slot, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def read_map(self, slot, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             if self.left:
                 self.left -= 1
                 self.root = Root(self.root.generation + 1)
-            return super().read_entries(slot, name)
+            return super().read_map(slot, name)
 
     plane = Changing()
     plane.loaded = plane.has_maps = True

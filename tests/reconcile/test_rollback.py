@@ -29,7 +29,7 @@ def test_a_rollback_is_one_store_and_reads_no_entry(plane: FakeDataPlane, host: 
 
     assert plane.root == Root(1)
     assert plane.calls.count("write_root") == 1
-    assert not {"read_entries", "write_entries", "write_config"} & set(plane.calls)
+    assert not {"read_map", "write_entries", "write_config"} & set(plane.calls)
     assert (result.before, result.generation) == (2, 1)
     assert (result.before_revision, result.revision) == (policy(2).revision, policy(1).revision)
 

@@ -34,7 +34,7 @@ def calls_of_a_rollback(entries: int, folder: Path) -> list[str]:
 def test_a_rollback_does_the_same_at_10_and_at_100_000_entries(tmp_path: Path) -> None:
     few = calls_of_a_rollback(10, tmp_path / "few")
     assert few == calls_of_a_rollback(100_000, tmp_path / "many")
-    assert not {"read_entries", "write_entries"} & set(few)
+    assert not {"read_map", "write_entries"} & set(few)
 
 
 def test_staging_a_change_of_one_rule_writes_what_changed(plane: FakeDataPlane, tmp_path: Path) -> None:

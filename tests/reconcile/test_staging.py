@@ -65,12 +65,12 @@ def test_a_slot_that_was_seen_is_read_only_to_verify_it(plane: FakeDataPlane, tm
     plane.calls.clear()
     staged = apply(host, request_for(policy(3))).staged
     before_writing = plane.calls[: plane.calls.index("write_config")]
-    assert before_writing.count("read_entries") == len(PolicyMap), "the live slot"
-    assert plane.calls.count("read_entries") == 2 * len(PolicyMap)
+    assert before_writing.count("read_map") == len(PolicyMap), "the live slot"
+    assert plane.calls.count("read_map") == 2 * len(PolicyMap)
     plane.calls.clear()
     fresh = host_of(plane, tmp_path)
     apply(fresh, request_for(policy(4)))
-    assert plane.calls.count("read_entries") == 3 * len(PolicyMap), "another process has to read both slots"
+    assert plane.calls.count("read_map") == 3 * len(PolicyMap), "another process has to read both slots"
     assert staged
 
 
