@@ -11,11 +11,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from kernel.borrowed import Lender
+
+    from microseg.kernel.dataplane import PinnedDataPlane
 
 BPF_REQUIRED = "MICROSEG_REQUIRE_BPF"
 BPFFS = Path("/sys/fs/bpf")
@@ -49,6 +57,46 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get(BPF_REQUIRED) == "1":
             pytest.fail(f"{reason}, and {BPF_REQUIRED} is set", pytrace=False)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A BPF file system that nobody else sees the inside of."""
+    folder = tmp_path_factory.mktemp("bpffs")
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def loaded(bpffs: Path) -> Iterator[PinnedDataPlane]:
+    """A data plane attached to nothing; one for all tests, since compiling takes minutes in emulation."""
+    from kernel.sizing import SIZING  # noqa: PLC0415  # most tests need none of it
+
+    from microseg.kernel.dataplane import PinnedDataPlane  # noqa: PLC0415  # likewise
+
+    made = PinnedDataPlane(bpffs / "tests")
+    made.load(SIZING)
+    yield made
+    made.unload()
+    assert not (bpffs / "tests").exists(), "unload left pins behind"
+
+
+@pytest.fixture(scope="session")
+def long_lender(loaded: PinnedDataPlane) -> Iterator[Lender]:
+    """The same, to be lent to instances of their own."""
+    from kernel.borrowed import Lender  # noqa: PLC0415  # likewise
+
+    made = Lender(loaded)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lender(long_lender: Lender) -> Iterator[Lender]:
+    """Lent for a test."""
+    yield long_lender
+    long_lender.forget_everything()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,6 +10,7 @@ import pytest
 from cli.fake_flows import FakeFlows
 from cli.machine import Machine, network
 from cli.terminal_session import Session
+from kernel.borrowed import Lender
 from reconcile.fake import FakeDataPlane
 
 from microseg.reconcile.safeguards import NO_LIFELINES
@@ -53,3 +54,10 @@ def machine(tmp_path: Path, pins: Path) -> Iterator[Machine]:
     """An instance whose commands are processes on a real kernel."""
     with network(tmp_path, pins) as made:
         yield made
+
+
+@pytest.fixture
+def loaded_machine(machine: Machine, lender: Lender) -> Machine:
+    """One that finds its programs loaded, for what is about something else."""
+    lender.lend(machine.pin_dir)
+    return machine

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.terminal_session import Session
+from kernel.sizing import SIZING, settings_of
 
 from microseg.abi import PolicyMap
 from microseg.kernel.dataplane import PinnedDataPlane
@@ -33,9 +34,7 @@ class Machine(Session):
         self.name = name
         self.pin_dir = pins / name
         with self.settings.open("a") as settings:
-            settings.write(
-                f'pin_dir = "{self.pin_dir}"\n[maps]\naddresses = 512\nservices = 512\nrules = 512\n'
-            )
+            settings.write(f'pin_dir = "{self.pin_dir}"\n{settings_of(SIZING)}')
         self.plane = PinnedDataPlane(self.pin_dir)
 
     def run(self, *words: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:

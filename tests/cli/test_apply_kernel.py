@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cli.machine import DATABASE, WEB, Machine, ip
 from cli.terminal_session import BROKEN, ONE_MORE, SHOP
+from kernel.borrowed import Lender
 
 pytestmark = pytest.mark.kernel
 
@@ -56,6 +57,7 @@ def test_the_life_of_a_policy(machine: Machine, pins: Path) -> None:
     assert pinned(pins) == []
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_events_name_rule_line_and_commit_and_counters_count(machine: Machine) -> None:
     machine.write(SHOP.replace("deny  any -> db", "deny  any -> db log"))
     commit = machine.commit("the first")
@@ -105,6 +107,7 @@ def test_events_name_rule_line_and_commit_and_counters_count(machine: Machine) -
     assert counted["outcomes"]["drop_denied"] == 3
 
 
+@pytest.mark.usefixtures("loaded_machine")
 @pytest.mark.parametrize(("adopt", "answer"), [("60", "2\n"), ("0", "")])
 def test_a_connection_older_than_the_first_apply_goes_on_if_the_policy_allows_it(
     machine: Machine, adopt: str, answer: str
@@ -132,13 +135,16 @@ def test_a_connection_older_than_the_first_apply_goes_on_if_the_policy_allows_it
             server.kill()
 
 
-def test_an_interface_that_does_not_exist_takes_everything_back(machine: Machine, pins: Path) -> None:
+def test_an_interface_that_does_not_exist_takes_everything_back(
+    machine: Machine, pins: Path, lender: Lender
+) -> None:
     done = machine.run("apply", "-i", "db0", "-i", "nowhere0")
     assert done.returncode == 4
     assert "nowhere0" in done.stderr
     assert "no policy is in force: everything passes" in done.stderr
     assert pinned(pins) == []
 
+    lender.lend(machine.pin_dir)
     machine.expect(0, "apply", "-i", "db0")
     machine.write(ONE_MORE)
     before = machine.dump()
@@ -146,6 +152,7 @@ def test_an_interface_that_does_not_exist_takes_everything_back(machine: Machine
     assert machine.dump() == before
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_attaching_detaching_and_another_hook(machine: Machine) -> None:
     machine.expect(0, "apply", "-i", "db0", "--hook", "clsact")
     ip("-n", machine.name, "link", "add", "more0", "type", "veth", "peer", "name", "more1")

@@ -89,6 +89,7 @@ def restart(machine: Machine) -> None:
     assert "Nothing is loaded: everything passes" in machine.expect(0, "status")
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_three_seconds_later_the_old_policy_judges_without_any_process_of_ours(machine: Machine) -> None:
     first = machine.commit("the first")
     with Knocks(machine) as knocks:
@@ -124,6 +125,7 @@ def test_three_seconds_later_the_old_policy_judges_without_any_process_of_ours(m
     assert machine.objects("status")["problems"] == []
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_a_restart_brings_back_what_was_confirmed_and_not_what_was_not(machine: Machine) -> None:
     first = machine.commit("the first")
     machine.expect(0, "apply", "-i", "db0")

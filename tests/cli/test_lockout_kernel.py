@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from cli.machine import DATABASE, PROGRAM, WEB, Machine
+from kernel.borrowed import Lender
 
 pytestmark = pytest.mark.kernel
 
@@ -35,7 +36,7 @@ def type_at(login: subprocess.Popen[str], *words: str) -> tuple[int, int, str, s
 
 
 def test_locking_oneself_out_is_refused_and_can_be_insisted_on(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, lender: Lender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.commit("only the database's port")
     monkeypatch.setenv("MICROSEG_CONFIG", str(machine.settings))
@@ -51,6 +52,7 @@ def test_locking_oneself_out_is_refused_and_can_be_insisted_on(
             assert "--allow-lockout" in errors
             assert not machine.pin_dir.exists()
 
+            lender.lend(machine.pin_dir)
             _, code, output, errors = type_at(login, "apply", "-i", "db0", "--allow-lockout")
             assert code == 0, errors
             assert "Generation 1 is in force" in output

@@ -18,6 +18,7 @@ def start(machine: Machine, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_applies_at_once_and_a_plan_from_before(machine: Machine) -> None:
     machine.commit("the first")
     machine.expect(0, "apply", "-i", "db0")

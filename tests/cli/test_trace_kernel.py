@@ -32,6 +32,7 @@ def alter_an_entry(machine: Machine) -> None:
     plane.close()
 
 
+@pytest.mark.usefixtures("loaded_machine")
 def test_policy_and_kernel_side_by_side(machine: Machine) -> None:
     commit = machine.commit("the first")[:10]
     machine.expect(0, "apply", "-i", "db0")

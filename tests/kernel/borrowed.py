@@ -9,14 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kernel.laboratory import SESSION_MAPS
+from kernel.cache_lines import forget
+from kernel.laboratory import FRAGMENT_MAPS, SESSION_MAPS
+from kernel.sizing import SIZING
 
-from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
+from microseg.abi import SLOTS, PolicyMap
+from microseg.abi_settings import Settings
 from microseg.kernel.bpf import Descriptor
 from microseg.kernel.dataplane import PinnedDataPlane
+from microseg.kernel.flows import Flows
 from microseg.kernel.loading import LoadAnswer
+from microseg.kernel.loads import is_debug
 from microseg.kernel.maps import Map
-from microseg.kernel.programs import Unit
+from microseg.kernel.programs import XDP, Unit
 from microseg.kernel.shapes import MapShape
 from microseg.reconcile.dataplane import Sizing
 
@@ -30,61 +35,95 @@ LARGER = replace(SMALL, rules=128, sessions=2048)
 EMPTIED = {
     *(name.in_slot(slot) for name in PolicyMap for slot in range(SLOTS)),
     *SESSION_MAPS,
+    *FRAGMENT_MAPS,
     "rule_counters",
 }
+ZEROED = ("policy_root", "slot_config", "openings", "stats")
 
 
 class Lender:
-    """An instance whose loads are lent: the usual build, and the DEBUG build with larger maps."""
+    """A loaded data plane that is lent: the usual build, and when it's asked for the DEBUG build.
 
-    def __init__(self, pin_dir: Path) -> None:
-        self.bpffs = pin_dir.parent
-        self.plane = PinnedDataPlane(pin_dir)
-        self.plane.load(SMALL)
-        self.plane.load(LARGER, debug=True)
-        self._folders = {
-            path.name.endswith("_debug"): path
-            for path in pin_dir.iterdir()
-            if path.name.startswith("programs_")
-        }
+    That one has the same maps, or some that are larger. One instance at a time has any use of them.
+    """
 
-    def folder(self, *, debug: bool) -> Path:
-        """Return the folder of a build, its maps below."""
-        return self._folders[debug]
+    def __init__(self, plane: PinnedDataPlane, sizing: Sizing = SIZING, larger: Sizing | None = None) -> None:
+        self.sizing = sizing
+        self._larger = larger or sizing
+        self._usual = plane
+        self._debug: PinnedDataPlane | None = None
+
+    def lend(self, pin_dir: Path) -> PinnedDataPlane:
+        """Have an instance as it is after its first load; nothing is in the maps."""
+        self.forget_everything()
+        made = BorrowingPlane(pin_dir, self)
+        made.load(self.sizing)
+        return made
+
+    def folder(self, *, debug: bool, unit: Unit | None = None) -> Path:
+        """Return the folder of a build, its maps below, and programs of a unit of it."""
+        plane = self._debug_plane() if debug else self._usual
+        if unit is XDP:
+            plane.require_xdp()
+        return plane._loads.in_use()  # noqa: SLF001
 
     def forget_everything(self) -> None:
-        """Empty the maps: as they are after a load."""
-        for folder in self._folders.values():
-            for name in EMPTIED:
-                _empty(folder / "maps" / name)
-        self.plane.write_root(Root())
-        for slot in range(SLOTS):
-            self.plane.write_config(slot, SlotConfig())
+        """Make the maps what they are after a load."""
+        for plane in (self._usual, self._debug):
+            if plane is not None:
+                _forget_everything(plane)
+
+    def close(self) -> None:
+        """Remove what was loaded here; the plane is its owner's."""
+        if self._debug is not None:
+            self._debug.unload()
+
+    def _debug_plane(self) -> PinnedDataPlane:
+        if self._debug is None:
+            usual = self._usual._pin_dir  # noqa: SLF001
+            folder = usual.with_name(f"{usual.name}_debug")
+            BorrowingPlane(folder, self, as_new=False).load(self.sizing)
+            self._debug = PinnedDataPlane(folder)
+            self._debug.load(self._larger, debug=True)
+        return self._debug
 
 
 class BorrowingPlane(PinnedDataPlane):
-    """Pins what another instance has loaded in place of compiling it once more."""
+    """Pins what another instance has loaded in place of compiling it once more; new maps begin empty."""
 
-    def __init__(self, pin_dir: Path, lender: Lender) -> None:
+    def __init__(self, pin_dir: Path, lender: Lender, *, as_new: bool = True) -> None:
         super().__init__(pin_dir)
         self._lender = lender
+        self._emptied = EMPTIED if as_new else set()
 
     def _load_unit(self, unit: Unit, folder: Path, shapes: dict[str, MapShape]) -> LoadAnswer:  # type: ignore[override]
-        into, lent = unit.folder(folder), self._lender.folder(debug=folder.name.endswith("_debug"))
+        into, lent = unit.folder(folder), self._lender.folder(debug=is_debug(folder), unit=unit)
         into.mkdir(exist_ok=True)
         for name in shapes:
             if not (folder / "maps" / name).exists():
                 _pin_again(lent / "maps" / name, folder / "maps" / name)
-                if name in EMPTIED:
-                    _empty(folder / "maps" / name)
+                if name in self._emptied:
+                    with Map.pinned(folder / "maps" / name) as found:
+                        _empty(found)
         for name in ("jumps", *unit.functions()):
             _pin_again(unit.folder(lent) / name, into / name)
         return LoadAnswer()
 
 
-def _empty(path: Path) -> None:
-    with Map.pinned(path) as found:
-        found.delete_many(list(found.entries()))
+def _forget_everything(plane: PinnedDataPlane) -> None:
+    for name in EMPTIED:
+        _empty(plane.map(name))
+    for name in ZEROED:
+        found = plane.map(name)
+        found.update_many({key: bytes(len(value)) for key, value in found.entries().items() if any(value)})
+    forget(plane)
+    plane.write_settings(Settings(hz=plane.read_settings().hz))
+    with Flows(plane).events() as reader:
+        list(reader.read())
+
+
+def _empty(found: Map) -> None:
+    found.delete_many(list(found.entries()))
 
 
 def _pin_again(path: Path, other: Path) -> None:

@@ -15,9 +15,7 @@ from kernel.laboratory import Laboratory
 
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.tcx import tcx_supported
-from microseg.reconcile.dataplane import Hook, Sizing
-
-SIZING = Sizing(addresses=4096, services=1024, rules=8192, sessions=4096, sessions6=4096, rule_counters=1024)
+from microseg.reconcile.dataplane import Hook
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,22 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A BPF file system that nobody else sees the inside of."""
-    folder = tmp_path_factory.mktemp("bpffs")
-    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-@pytest.fixture(scope="session")
-def plane(bpffs: Path) -> Iterator[PinnedDataPlane]:
-    """A data plane attached to nothing; one for all tests, since compiling takes minutes in emulation."""
-    made = PinnedDataPlane(bpffs / "tests")
-    made.load(SIZING)
-    yield made
-    made.unload()
-    assert not (bpffs / "tests").exists(), "unload left pins behind"
+def plane(loaded: PinnedDataPlane) -> PinnedDataPlane:
+    return loaded
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

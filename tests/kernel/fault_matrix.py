@@ -172,11 +172,8 @@ def pins_of(plane: PinnedDataPlane) -> list[str]:
 
 def qdiscs(interfaces: tuple[str, ...]) -> str:
     """Return the queueing disciplines and filters of interfaces, in tc's words."""
-    words = [("qdisc", "show"), ("filter", "show", "ingress"), ("filter", "show", "egress")]
-    return "\n".join(
-        subprocess.run(
-            ["tc", kind, verb, "dev", name, *rest], check=True, capture_output=True, text=True
-        ).stdout
-        for name in interfaces
-        for kind, verb, *rest in words
-    )
+    kinds = ("qdisc show dev {}", "filter show dev {} ingress", "filter show dev {} egress")
+    asked = "".join(f"{kind.format(name)}\n" for name in interfaces for kind in kinds)
+    return subprocess.run(
+        ["tc", "-batch", "-"], input=asked, check=True, capture_output=True, text=True
+    ).stdout

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kernel.conftest import SIZING
 from kernel.laboratory import Laboratory
+from kernel.sizing import SIZING
 
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.program_text import BPF_DIRECTORY

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from kernel.bare_device import tun
-from kernel.conftest import SIZING
+from kernel.borrowed import Lender
 from kernel.laboratory import Laboratory, allow, run
+from kernel.sizing import SIZING
 from scapy.layers.inet import IP, UDP
 
 from microseg.abi_flow import Direction, Link
@@ -72,6 +73,14 @@ def attached(plane: PinnedDataPlane, wire: Wire) -> Iterator[PinnedDataPlane]:
     plane.detach([wire.near])
 
 
+@pytest.fixture
+def borrowed(lender: Lender, bpffs: Path, wire: Wire) -> Iterator[PinnedDataPlane]:  # noqa: ARG001  # in its namespace
+    """One that has another load at hand: that of the DEBUG build."""
+    plane = lender.lend(bpffs / "borrowed")
+    yield plane
+    plane.unload()
+
+
 def connects(wire: Wire, port: int = PORT) -> bool:
     """Say whether a TCP connection to the far end comes about and carries data both ways."""
     server = wire.far(
@@ -128,19 +137,19 @@ def test_attaching_twice_leaves_one_program(attached: PinnedDataPlane, wire: Wir
 @pytest.mark.compiles
 @pytest.mark.parametrize("hook", HOOKS)
 def test_reloaded_program_replaces_the_attached_one(
-    attached: PinnedDataPlane, wire: Wire, hook: Hook
+    borrowed: PinnedDataPlane, wire: Wire, hook: Hook
 ) -> None:
-    attached.attach([Attachment(wire.near, hook)])
-    before = program_ids(attached)
-    folders = sorted(path.name for path in pin_dir(attached).iterdir() if path.name.startswith("programs_"))
-    attached.load(SIZING)
-    assert program_ids(attached) == before, "loading alone changes nothing"
-    attached.attach([Attachment(wire.near, hook)])
-    attached.remove_leftovers()
-    after = program_ids(attached)
+    borrowed.attach([Attachment(wire.near, hook)])
+    before = program_ids(borrowed)
+    folders = sorted(path.name for path in pin_dir(borrowed).iterdir() if path.name.startswith("programs_"))
+    borrowed.load(SIZING, debug=True)
+    assert program_ids(borrowed) == before, "loading alone changes nothing"
+    borrowed.attach([Attachment(wire.near, hook)])
+    borrowed.remove_leftovers()
+    after = program_ids(borrowed)
     assert len(after) == 2
     assert not set(after) & set(before)
-    left = sorted(path.name for path in pin_dir(attached).iterdir() if path.name.startswith("programs_"))
+    left = sorted(path.name for path in pin_dir(borrowed).iterdir() if path.name.startswith("programs_"))
     assert len(left) == 1
     assert left != folders, "the programs of the earlier load are gone once nothing runs them"
 
@@ -155,17 +164,17 @@ def program_ids(plane: PinnedDataPlane) -> list[int]:
 
 @pytest.mark.compiles
 @pytest.mark.parametrize("hook", HOOKS)
-def test_failure_on_one_interface_puts_all_back(attached: PinnedDataPlane, wire: Wire, hook: Hook) -> None:
+def test_failure_on_one_interface_puts_all_back(borrowed: PinnedDataPlane, wire: Wire, hook: Hook) -> None:
     run("ip", "link", "add", "other0", "type", "veth", "peer", "name", "other1")
-    attached.attach([Attachment("other0", hook)])
-    before = program_ids(attached)
-    attached.load(SIZING)
+    borrowed.attach([Attachment("other0", hook)])
+    before = program_ids(borrowed)
+    borrowed.load(SIZING, debug=True)
     with pytest.raises(InterfaceMissingError, match="no interface missing0"):
-        attached.attach([Attachment(name, hook) for name in ("other0", wire.near, "missing0")])
-    assert attached.attachments() == (Attachment("other0", hook),)
-    assert program_ids(attached) == before, "other0 runs its earlier program again"
+        borrowed.attach([Attachment(name, hook) for name in ("other0", wire.near, "missing0")])
+    assert borrowed.attachments() == (Attachment("other0", hook),)
+    assert program_ids(borrowed) == before, "other0 runs its earlier program again"
     assert "clsact" not in run("tc", "qdisc", "show", "dev", wire.near)
-    attached.detach(["other0"])
+    borrowed.detach(["other0"])
 
 
 @pytest.mark.parametrize("already", [False, True], ids=["anew", "again"])
@@ -273,9 +282,8 @@ def test_nothing_to_attach_before_a_load(bpffs: Path, wire: Wire) -> None:
 
 
 @pytest.mark.compiles
-def test_unload_ends_enforcement_and_leaves_nothing(bpffs: Path, wire: Wire) -> None:
-    plane = PinnedDataPlane(bpffs / "unloading")
-    plane.load(SIZING)
+def test_unload_ends_enforcement_and_leaves_nothing(lender: Lender, bpffs: Path, wire: Wire) -> None:
+    plane = lender.lend(bpffs / "unloading")
     plane.attach([Attachment(wire.near, plane.preferred_hook())])
     Laboratory(plane).enforce()
     assert not connects(wire)

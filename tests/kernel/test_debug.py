@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from kernel.conftest import SIZING
+from kernel.borrowed import Lender
 from kernel.laboratory import Laboratory, allow, deny, tcp
+from kernel.sizing import SIZING
 
 from microseg.abi_outcome import Outcome
 from microseg.kernel.bpf import program_info
@@ -76,17 +77,22 @@ def trace(tmp_path: Path) -> Iterator[Trace]:
     subprocess.run(["umount", tmp_path], check=True)
 
 
-def built(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
-    """Load a unit of some sources beside the maps there are, and return the tags of its programs."""
+@pytest.fixture
+def plane(home: Path, lender: Lender) -> PinnedDataPlane:
+    return lender.lend(home)
+
+
+def tags_of(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
+    """Load a unit of some sources, and return the tags of its programs."""
     maps = home / "programs_0" / "maps"
-    maps.mkdir(parents=True, exist_ok=True)
+    maps.mkdir(parents=True)
     shapes = map_shapes(SIZING)
     request = LoadRequest(
         source_dir=str(sources),
         main=unit.main,
         type=unit.type.value,
         maps_dir=str(maps),
-        programs_dir=str(home / f"programs_{len(list(home.iterdir()))}"),
+        programs_dir=str(home / "programs_1"),
         programs=unit.functions(),
         jumps=list(unit.jumps),
         shapes={name: shape.as_json() for name, shape in shapes.items()},
@@ -96,7 +102,9 @@ def built(home: Path, unit: Unit, sources: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("unit", [TC, XDP], ids=["tc", "xdp"])
-def test_not_one_instruction_is_left_in_the_usual_build(home: Path, tmp_path: Path, unit: Unit) -> None:
+def test_not_one_instruction_is_left_in_the_usual_build(
+    loaded: PinnedDataPlane, home: Path, tmp_path: Path, unit: Unit
+) -> None:
     without = Path(shutil.copytree(BPF_DIRECTORY, tmp_path / "bpf"))
     removed = 0
     for source in without.iterdir():
@@ -105,8 +113,9 @@ def test_not_one_instruction_is_left_in_the_usual_build(home: Path, tmp_path: Pa
         source.write_text(text)
     (without / "debug.h").write_text("")
     assert removed >= 6
-    tags = built(home, unit, BPF_DIRECTORY)
-    assert tags == built(home, unit, without)
+    loaded.require_xdp()
+    tags, folder = loaded.program_tags(), unit.folder(Path())
+    assert {name: tags[str(folder / name)] for name in unit.functions()} == tags_of(home, unit, without)
 
 
 def sizes(plane: PinnedDataPlane) -> dict[str, int]:
@@ -117,9 +126,7 @@ def sizes(plane: PinnedDataPlane) -> dict[str, int]:
     return found
 
 
-def test_every_station_of_a_packet_is_traced(home: Path, trace: Trace) -> None:
-    plane = PinnedDataPlane(home)
-    plane.load(SIZING)
+def test_every_station_of_a_packet_is_traced(plane: PinnedDataPlane, trace: Trace) -> None:
     usual = sizes(plane)
     plane.load(SIZING, debug=True)
     assert plane.is_debug_program()
@@ -148,8 +155,7 @@ def test_every_station_of_a_packet_is_traced(home: Path, trace: Trace) -> None:
     assert f"session: steady, rule {lab.id_of(allowed):x}" in trace.lines()
 
 
-def test_xdp_follows_the_build_in_use(home: Path) -> None:
-    plane = PinnedDataPlane(home)
+def test_xdp_follows_the_build_in_use(plane: PinnedDataPlane) -> None:
     plane.load(SIZING, debug=True)
     plane.require_xdp()
     tags = plane.program_tags()
@@ -162,9 +168,7 @@ def test_xdp_follows_the_build_in_use(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("namespace")
-def test_programs_are_swapped_where_they_are_attached(home: Path) -> None:
-    plane = PinnedDataPlane(home)
-    plane.load(SIZING)
+def test_programs_are_swapped_where_they_are_attached(plane: PinnedDataPlane, home: Path) -> None:
     attached = Attachment("lo", plane.preferred_hook())
     plane.attach([attached])
     before = plane._attacher.attached()  # noqa: SLF001
@@ -182,9 +186,7 @@ def test_programs_are_swapped_where_they_are_attached(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("namespace")
-def test_a_swap_that_is_taken_back_leaves_the_program_there_was(home: Path) -> None:
-    plane = PinnedDataPlane(home)
-    plane.load(SIZING)
+def test_a_swap_that_is_taken_back_leaves_the_program_there_was(plane: PinnedDataPlane, home: Path) -> None:
     plane.attach([Attachment("lo", Hook.CLSACT)])
     before, tags, pins = plane._attacher.attached(), plane.program_tags(), sorted(home.rglob("*"))  # noqa: SLF001
     for attached in (False, True):

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kernel.conftest import SIZING
 from kernel.fault_matrix import Instance, request_for
 from kernel.laboratory import run
+from kernel.sizing import SIZING
 
 from microseg.abi import PolicyMap, Root, decode_policy_value
 from microseg.abi_flow import Direction

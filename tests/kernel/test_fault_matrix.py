@@ -30,6 +30,7 @@ from kernel.fault_matrix import (
 )
 from kernel.laboratory import run
 
+from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.reconcile.apply import STEPS, StepName, apply
 from microseg.reconcile.transaction import Request
 
@@ -68,9 +69,12 @@ SCENARIOS = (
 @pytest.fixture(scope="module")
 def lender(bpffs: Path) -> Iterator[Lender]:
     """The programs and maps of every cell."""
-    made = Lender(bpffs / f"lender{secrets.token_hex(3)}")
+    plane = PinnedDataPlane(bpffs / f"lender{secrets.token_hex(3)}")
+    plane.load(SMALL)
+    made = Lender(plane, SMALL, LARGER)
     yield made
-    made.plane.unload()
+    made.close()
+    plane.unload()
 
 
 @pytest.fixture
@@ -85,12 +89,13 @@ class Bench:
 
     scenario: Scenario
     lender: Lender
+    pins: Path
     folder: Path
 
     def instance(self) -> Instance:
         name = secrets.token_hex(4)
         self.lender.forget_everything()
-        made = Instance(BorrowingPlane(self.lender.bpffs / name, self.lender), self.folder / name)
+        made = Instance(BorrowingPlane(self.pins / name, self.lender), self.folder / name)
         if self.scenario.before:
             made.apply(request_for(BEFORE, self.scenario.before, sizing=SMALL))
         return made
@@ -137,10 +142,11 @@ def check_cell(bench: Bench, name: StepName, injection: Injection, expected: tup
 def test_a_broken_apply_is_wholly_before_or_wholly_after(
     scenario: Scenario,
     lender: Lender,
+    bpffs: Path,
     tmp_path: Path,
     record_property: Callable[[str, str], None],
 ) -> None:
-    bench = Bench(scenario, lender, tmp_path)
+    bench = Bench(scenario, lender, bpffs, tmp_path)
     expected, needed = reference(bench)
     rows = {
         name: [check_cell(bench, name, injection, expected) for injection in Injection] for name in needed

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kernel.conftest import SIZING
+from kernel.borrowed import Lender
 from kernel.laboratory import Laboratory, allow, tcp
+from kernel.sizing import SIZING
 
 from microseg import abi_outcome
 from microseg.abi import PolicyMap, Root
@@ -31,6 +32,12 @@ def home(bpffs: Path) -> Iterator[Path]:
     yield folder
     PinnedDataPlane(folder).unload()
     assert not folder.exists()
+
+
+@pytest.fixture
+def borrowed(home: Path, lender: Lender) -> None:
+    """The load before the one that a test is about."""
+    lender.lend(home)
 
 
 def request_for(home: Path, sources: Path) -> LoadRequest:
@@ -103,9 +110,9 @@ def test_missing_bcc_names_the_package(
 
 
 @pytest.mark.compiles
+@pytest.mark.usefixtures("borrowed")
 def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     plane = PinnedDataPlane(home)
-    plane.load(SIZING)
     lab = Laboratory(plane)
     lab.enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
     lab.open_tcp()
@@ -126,9 +133,9 @@ def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     assert again.outcome(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A")) is abi_outcome.Outcome.PASS_SESSION
 
 
-def test_lost_pins_are_taken_from_the_programs_that_run(home: Path, namespace: None) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("borrowed", "namespace")
+def test_lost_pins_are_taken_from_the_programs_that_run(home: Path) -> None:
     plane = PinnedDataPlane(home)
-    plane.load(SIZING)
     plane.attach([Attachment("lo", plane.preferred_hook())])
     Laboratory(plane).enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
     before = {name: plane.map(name).info.id for name in map_shapes(SIZING)}
@@ -164,9 +171,9 @@ def test_a_policy_of_another_layout_is_refused_with_both() -> None:
     assert "microseg detach" in raised.value.advice
 
 
+@pytest.mark.usefixtures("borrowed")
 def test_reload_keeps_maps_and_their_contents(home: Path) -> None:
     plane = PinnedDataPlane(home)
-    plane.load(SIZING)
     lab = Laboratory(plane)
     lab.enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
     lab.open_tcp()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from conftest import TABLE
-from kernel.conftest import SIZING
 from kernel.fault_matrix import Instance, request_for
 from kernel.live_network import TwoHosts, two_hosts
 from kernel.mixed_traffic import (
@@ -24,6 +23,7 @@ from kernel.mixed_traffic import (
     addresses_of_markers,
     all_senders,
 )
+from kernel.sizing import SIZING
 from long_runs import is_long
 
 from microseg.abi import PolicyMap, Root

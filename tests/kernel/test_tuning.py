@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kernel.conftest import SIZING
 from kernel.laboratory import Laboratory
+from kernel.sizing import SIZING
 from scapy.layers.l2 import Ether
 
 from microseg import abi

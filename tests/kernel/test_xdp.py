@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from kernel.conftest import SIZING
 from kernel.laboratory import Laboratory, allow, run
+from kernel.sizing import SIZING
 from kernel.test_attaching import (
     Wire,
     add_their_filter,
     attached,
+    borrowed,
     connects,
     pin_dir,
     wire,
@@ -28,7 +29,7 @@ from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Attachment, Hook, KernelError
 
 pytestmark = pytest.mark.only_tc  # attaches by itself
-__all__ = ["attached", "wire"]
+__all__ = ["attached", "borrowed", "wire"]
 
 PORT = 7777
 OTHER_HOOKS = [Hook.TCX, Hook.CLSACT] if tcx_supported() else [Hook.CLSACT]
@@ -136,15 +137,15 @@ def test_changing_the_hook_leaves_one(attached: PinnedDataPlane, wire: Wire, oth
 
 
 @pytest.mark.compiles
-def test_reloaded_program_takes_its_place_in_the_same_link(attached: PinnedDataPlane, wire: Wire) -> None:
-    attached.attach([Attachment(wire.near, Hook.XDP)])
-    link, program = link_id(attached, wire.near)
-    attached.load(SIZING)
-    attached.attach([Attachment(wire.near, Hook.XDP)])
-    after_link, after_program = link_id(attached, wire.near)
+def test_reloaded_program_takes_its_place_in_the_same_link(borrowed: PinnedDataPlane, wire: Wire) -> None:
+    borrowed.attach([Attachment(wire.near, Hook.XDP)])
+    link, program = link_id(borrowed, wire.near)
+    borrowed.load(SIZING, debug=True)
+    borrowed.attach([Attachment(wire.near, Hook.XDP)])
+    after_link, after_program = link_id(borrowed, wire.near)
     assert (after_link, after_program != program) == (link, True)
-    attached.remove_leftovers()
-    folders = [path.name for path in pin_dir(attached).iterdir() if path.name.startswith("programs_")]
+    borrowed.remove_leftovers()
+    folders = [path.name for path in pin_dir(borrowed).iterdir() if path.name.startswith("programs_")]
     assert len(folders) == 1
 
 
@@ -168,8 +169,7 @@ def test_tc_programs_of_others_run_behind_it(attached: PinnedDataPlane, wire: Wi
 
 
 @pytest.mark.compiles
-def test_it_is_loaded_when_it_is_first_asked_for(attached: PinnedDataPlane, wire: Wire) -> None:
-    attached.load(SIZING)
-    assert not any(name.startswith("xdp/") for name in attached.program_tags())
-    attached.attach([Attachment(wire.near, Hook.XDP)])
-    assert {"xdp/ingress", "xdp/ingress_l3", "xdp/cold"} <= set(attached.program_tags())
+def test_it_is_loaded_when_it_is_first_asked_for(borrowed: PinnedDataPlane, wire: Wire) -> None:
+    assert not any(name.startswith("xdp/") for name in borrowed.program_tags())
+    borrowed.attach([Attachment(wire.near, Hook.XDP)])
+    assert {"xdp/ingress", "xdp/ingress_l3", "xdp/cold"} <= set(borrowed.program_tags())
