@@ -20,8 +20,7 @@ COUNT = 200
 
 
 def entry(number: int, value: int = 0) -> tuple[bytes, bytes]:
-    # Keys that are found across the border of two others as well: only whole entries count.
-    return bytes([number % 3]) * (KEY_SIZE - 2) + number.to_bytes(2, "little"), bytes([value]) * VALUE_SIZE
+    return number.to_bytes(KEY_SIZE, "little"), bytes([value]) * VALUE_SIZE
 
 
 def reading_of(entries: list[tuple[bytes, bytes]]) -> Reading:
@@ -59,6 +58,16 @@ def test_a_small_change_is_held_against_the_bytes_of_before(taken_apart: list[Re
     assert readings.entries(0, NAME, reading_of(kernel_order(after))) is after
     assert readings.entries(1, NAME, reading_of(kernel_order(after))) == after
     assert readings.entries(0, NAME, reading_of(kernel_order(before))) == before
+
+
+def test_a_key_is_not_found_across_the_border_of_two_others(taken_apart: list[Reading]) -> None:
+    half = KEY_SIZE // 2
+    keys = [b"\1" * half + bytes(half), bytes(half) + b"\1" * half, bytes(KEY_SIZE)]
+    before = Packed((key, b"\7" * VALUE_SIZE) for key in keys)
+    after, readings = before.changed({keys[2]: b"\6" * VALUE_SIZE}), Readings()
+    assert readings.holds(0, NAME, reading_of([(key, before[key]) for key in keys]), before)
+    assert readings.holds(0, NAME, reading_of([(key, after[key]) for key in keys]), after)
+    assert len(taken_apart) == 1
 
 
 @pytest.mark.parametrize("twice", [False, True])
