@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import groupby
 from operator import and_, is_
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, assert_never, cast
 
 from microseg.compiler import address_lists, address_values, canonical, service_values
 from microseg.compiler.memory import Memory
@@ -20,21 +20,44 @@ from microseg.policy.services import ANY_SERVICE, ServiceSet, union
 from microseg.source import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from microseg.compiler.references import References
+    from microseg.compiler.references import Named, References
     from microseg.diagnostics import Diagnostic
+    from microseg.memo import Memo
     from microseg.source import SourceTree
 
 Value = TypeVar("Value")
 
+Definitions: TypeAlias = tuple[ast.Group | ast.Service, ...]
+
 
 class Statement(NamedTuple):
-    """What a statement stood for, what it names, and what that stood for."""
+    """What a statement stood for, what it names, and what that stood for; and what all names stood for."""
 
     references: References
     values: tuple[object, ...]
     meaning: object
+    meanings: Meanings | None
+
+
+class Meanings(NamedTuple):
+    """What all names stand for; nothing is wrong with any.
+
+    Attributes:
+        nodes: the definitions, groups first.
+        lists: the address lists that these name, with what each stands for.
+        sets: what each group stands for.
+        services: what each service stands for.
+        references: what each definition names.
+
+    """
+
+    nodes: Definitions
+    lists: tuple[tuple[ast.ListFile, AddressSet | None], ...]
+    sets: dict[str, AddressSet]
+    services: dict[str, ServiceSet]
+    references: tuple[References, ...]
 
 
 _ANY = {
@@ -68,38 +91,78 @@ class Scope:
     service_sets: dict[str, ServiceSet] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     _lists: dict[str, AddressSet | None] = field(default_factory=dict)
+    _referred: list[References] = field(default_factory=list)
 
     def work_out(self) -> None:
         """Work out every definition; one that stands for the same as before is the same object."""
+        nodes: Definitions = (*self.groups.nodes.values(), *self.services.nodes.values())
+        last = self.memory.meanings
+        if last and self._are_as_before(nodes, last):
+            self.sets, self.service_sets = last.sets, last.services
+            self._referred += last.references
+            return
+        self.memory.meanings = None
+        self.memory.definitions.age()
+        before = len(self.found)
+        self._work_out_each()
+        self.memory.sets, self.memory.services = self.sets, self.service_sets
+        if len(self.found) == before and len(self.sets) + len(self.service_sets) == len(nodes):
+            lists = dict.fromkeys(each for found in self._referred for each in found.lists)
+            of_lists = tuple((each, self._list(each)) for each in lists)
+            references = tuple(self._referred)
+            self.memory.meanings = Meanings(nodes, of_lists, self.sets, self.service_sets, references)
+
+    def _are_as_before(self, nodes: Definitions, last: Meanings) -> bool:
+        return (
+            len(nodes) == len(last.nodes)
+            and all(map(is_, nodes, last.nodes))
+            and all(self._list(node) is value for node, value in last.lists)
+        )
+
+    def _work_out_each(self) -> None:
+        known = self.memory.definitions
         for name in self.groups.in_order(self.found):
             node = self.groups.nodes[name]
-            addresses = self.recall(node, partial(self.addresses, node.addresses))
+            addresses = self.recall(node, partial(self.addresses, node.addresses), known)
             if addresses is not None:
                 self.sets[name] = _as_before(addresses, self.memory.sets.get(name))
         for name in self.services.in_order(self.found):
             service = self.services.nodes[name]
-            services = self.recall(service, partial(self.service, service.services))
+            services = self.recall(service, partial(self.service, service.services), known)
             if services is not None:
                 self.service_sets[name] = _as_before(services, self.memory.services.get(name))
-        self.memory.sets, self.memory.services = self.sets, self.service_sets
 
-    def recall(self, node: ast.Statement, make: Callable[[], Value]) -> Value:
+    def recall(self, node: ast.Statement, make: Callable[[], Value], known: Memo[Statement]) -> Value:
         """Return what a statement stands for: as before if it and all that it names are the same.
 
         Only of what nothing is said about: what is wrong is found anew, and what depends on it.
+
+        Args:
+            node: the statement.
+            make: finds out what it stands for.
+            known: what statements of its kind stood for.
+
         """
-        known = self.memory.statements.find((node,))
-        references = known.references if known else references_of(node)
+        last, meanings = known.find((node,)), self.memory.meanings
+        references = last.references if last else references_of(node)
+        self._referred.append(references)
+        if last and meanings and last.meanings is meanings and not references.lists:
+            return cast("Value", last.meaning)
         values = self._values(references)
-        if known and all(map(is_, values, known.values)):
-            self.groups.used.update(references.groups)
-            self.services.used.update(references.services)
-            return cast("Value", known.meaning)
+        if last and all(map(is_, values, last.values)):
+            known.keep(last._replace(meanings=meanings), (node,))
+            return cast("Value", last.meaning)
         before = len(self.found)
         meaning = make()
         if len(self.found) == before and meaning is not None and all(value is not None for value in values):
-            self.memory.statements.keep(Statement(references, values, meaning), (node,))
+            known.keep(Statement(references, values, meaning, meanings), (node,))
         return meaning
+
+    def note_uses(self) -> None:
+        """Tell the names who is named by what was recalled."""
+        groups, services = self.memory.named.of(partial(_named, self._referred), self._referred)
+        self.groups.used |= groups
+        self.services.used |= services
 
     def _values(self, references: References) -> tuple[object, ...]:
         """Return what names stand for, None for those that stand for nothing."""
@@ -222,6 +285,13 @@ class Scope:
                 return canonical.protocol(services)
             case _ as never:
                 assert_never(never)
+
+
+def _named(referred: Sequence[References], last: Named | None) -> Named:
+    """Return the groups and the services that statements name."""
+    del last
+    groups, services, _ = zip(*referred, strict=True) if referred else ((), (), ())
+    return frozenset().union(*groups), frozenset().union(*services)
 
 
 def _as_before(found: Value, before: Value | None) -> Value:

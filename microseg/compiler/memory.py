@@ -16,13 +16,14 @@ from microseg.memo import Last, Memo
 from microseg.tables import Union
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from microseg.compiler.containment import Placed, ServiceTables
     from microseg.compiler.drafts import Block, Draft
-    from microseg.compiler.expressions import Statement
+    from microseg.compiler.expressions import Meanings, Statement
     from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
     from microseg.compiler.lower import SetTables
+    from microseg.compiler.references import Named, References
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile, Text
     from microseg.policy.addresses import AddressSet
@@ -64,7 +65,11 @@ class Memory:
         texts: the text of each file's content.
         files: what each file's text parses to.
         lists: what each address list stands for; only of those nothing is said about.
-        statements: what each definition, policy or test stood for; only of those nothing is said about.
+        definitions: what each group and service stood for; only of those nothing is said about. It is aged
+            by who works them out.
+        meanings: what all of them stood for, if nothing was wrong with any.
+        named: the groups and services that statements name.
+        statements: what each policy or test stood for; as of definitions.
         sets: what each group stood for.
         services: what each service stood for.
         remarks: what there is to say about a file, or a policy by itself.
@@ -80,6 +85,9 @@ class Memory:
     texts: Memo[Text] = field(default_factory=Memo)
     files: Memo[ParsedFile] = field(default_factory=Memo)
     lists: Memo[AddressSet] = field(default_factory=Memo)
+    definitions: Memo[Statement] = field(default_factory=Memo)
+    meanings: Meanings | None = None
+    named: Last[Sequence[References], Named] = field(default_factory=Last)
     statements: Memo[Statement] = field(default_factory=Memo)
     sets: Mapping[str, AddressSet] = field(default_factory=dict)
     services: Mapping[str, ServiceSet] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from microseg.compiler import service_values
 from microseg.compiler.names import group_names
@@ -10,6 +10,10 @@ from microseg.lang import ast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+Named: TypeAlias = tuple[frozenset[str], frozenset[str]]
+"""Groups, and services."""
 
 
 class References(NamedTuple):

@@ -67,18 +67,19 @@ def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None =
     _define(files, scope)
     scope.work_out()
     statements = [statement for file in files for statement in file.statements]
-    found = scope.found
+    found, known = scope.found, scope.memory.statements
     policies = _unique(_only(statements, ast.Policy), Code.DUPLICATE_POLICY, "policy", found)
     protects = _unique(_only(statements, ast.Protect), Code.DUPLICATE_PROTECT, "protect", found)
     tests = _unique(_only(statements, ast.Test), Code.DUPLICATE_TEST, "test", found)
     ruleset = Ruleset(
-        policies=tuple(scope.recall(node, partial(_policy, node, scope)) for node in policies),
+        policies=tuple(scope.recall(node, partial(_policy, node, scope), known) for node in policies),
         default=_default(list(_only(statements, ast.Default)), found),
         protects=tuple(
-            each for node in protects for each in scope.recall(node, partial(_protect, node, scope))
+            each for node in protects for each in scope.recall(node, partial(_protect, node, scope), known)
         ),
-        tests=tuple(scope.recall(node, partial(_test, node, scope)) for node in tests),
+        tests=tuple(scope.recall(node, partial(_test, node, scope), known) for node in tests),
     )
+    scope.note_uses()
     return Resolution(ruleset, scope, found)
 
 

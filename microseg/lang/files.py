@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.diagnostics import Code, Diagnostic
@@ -66,10 +67,24 @@ def parse_tree(
             files.append(_unread(path))
             continue
         texts[path] = text
-        file, problems = known.of(partial(parse_file, path, text), (), (path, text))
+        file, problems = known.of(partial(_parse_again, path, text, known), (), (path, text))
+        known.keep((file, problems), (), path)
         diagnostics += problems
         files.append(file)
     return Parsed(tuple(files), texts, diagnostics)
+
+
+def _parse_again(path: str, text: str, known: Memo[ParsedFile]) -> ParsedFile:
+    """Parse a file; statements that are as they were in it are the same objects as then."""
+    file, problems = parse_file(path, text)
+    before = known.find((), path)
+    if before is None:
+        return file, problems
+    statements = tuple(
+        old if old == new else new
+        for old, new in zip_longest(before[0].statements[: len(file.statements)], file.statements)
+    )
+    return replace(file, statements=statements), problems
 
 
 def parse_file(path: str, text: str) -> ParsedFile:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from random import Random
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -176,3 +177,23 @@ def test_a_memory_makes_no_difference(rng: Random, turns: list[tuple[date, bool]
             for _ in range(rng.randint(0, 2)):
                 change(rng, files)
             compare(warm, tree_of(files, rng), today, audit=audit and rng.random() < 0.3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"l.txt": b"10.0.0.1\n"}, {"l.txt": b"10.0.0.2\n"}),
+        ({"b.mseg": b"group other = , x"}, {"b.mseg": b""}),
+        ({"b.mseg": b"group other = 10.0.0.1"}, {"b.mseg": b"group other = 10.0.0.2"}),
+    ],
+    ids=["a list says something else", "a name is no longer lost", "a definition is another"],
+)
+def test_definitions_that_are_as_before_may_mean_something_else(
+    before: dict[str, bytes], after: dict[str, bytes]
+) -> None:
+    text = b'group listed = file("l.txt")\ngroup more = other, 10.0.0.9\n'
+    files = {"a.mseg": text + b"policy p { allow listed -> more }\n", "l.txt": b"10.0.0.3\n"}
+    files["b.mseg"] = b"group other = 10.0.0.8"
+    warm, today = Warm(), date(2026, 6, 1)
+    for given_files in (files | before, files | before, files | after):
+        compare(warm, MemoryTree(given_files), today, audit=False)
