@@ -14,6 +14,7 @@ from microseg.analysis import protection
 from microseg.analysis.memory import Memory
 from microseg.analysis.regions import Region
 from microseg.analysis.witnesses import corners, witnesses
+from microseg.compiler import ids
 from microseg.policy.evaluate import evaluate
 from microseg.policy.rules import OrderedRule
 from microseg.reconcile.evidence import Evidence, Expected
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from microseg.analysis.witnesses import Witness
+    from microseg.compiler.image import Origin
     from microseg.compiler.pipeline import Compilation
     from microseg.policy.addresses import AddressSet
     from microseg.policy.packet import Packet
@@ -47,19 +49,28 @@ def expected(
 ) -> tuple[Expected, ...]:
     """Return packets of the lifelines, what the tests speak of, and a sample of what the rules do (I4)."""
     assert compilation.image is not None, "only a policy without errors is loaded"
-    ids = {id(origin.span): rule_id for rule_id, origin in compilation.image.origins.items() if rule_id}
     packets = _packets(compilation.ruleset, lifelines)
-    return tuple(_expected(witness, ids) for witness in witnesses(compilation.ruleset, packets, memory))
+    found = witnesses(compilation.ruleset, packets, memory)
+    return tuple(_expected(witness, compilation.image.origins) for witness in found)
 
 
-def _expected(witness: Witness, ids: Mapping[int, int]) -> Expected:
-    """Return what to ask; ids are those of rules, by the identity of their places."""
+def _expected(witness: Witness, origins: Mapping[int, Origin]) -> Expected:
+    """Return what to ask."""
     decision, decider = witness.decision, witness.decision.decider
     if isinstance(decider, OrderedRule):
-        number, by = ids[id(decider.rule.span)], f"{decider.rule.canonical()}{_place(decider.rule.span)}"
+        number, by = _rule_id(decider, origins), f"{decider.rule.canonical()}{_place(decider.rule.span)}"
     else:
         number, by = 0, f"the default{_place(decider.span)}"
     return Expected(witness.packet, decision.verdict, number, decision.log, by)
+
+
+def _rule_id(ordered: OrderedRule, origins: Mapping[int, Origin]) -> int:
+    """Return the id of a rule: mostly the one it wants; whose it is says the identity of its place."""
+    (likely,) = ids.first("rule", ids.rule_names([ordered])).values()
+    span = ordered.rule.span
+    if likely in origins and origins[likely].span is span:
+        return likely
+    return next(rule_id for rule_id, origin in origins.items() if origin.span is span)
 
 
 def _packets(ruleset: Ruleset, lifelines: Lifelines) -> Iterator[Packet]:
