@@ -6,30 +6,39 @@ around it name.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from operator import or_
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from microseg import tables
 from microseg.compiler.image import Prefix, ServiceElement
 from microseg.compiler.precedence import meets
+from microseg.memo import Last, Translation
 from microseg.policy import ranges
+from microseg.policy.addresses import Family
 from microseg.policy.services import ALL_PORTS, HIGHEST_PORT
+from microseg.tables import Table, Union
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from microseg.compiler.precedence import Meets
+    from microseg.policy.addresses import AddressSet
     from microseg.policy.ranges import Range, Ranges
     from microseg.policy.services import ServiceSet
 
-    Member = TypeVar("Member", bound=Hashable)
-    Value = TypeVar("Value")
+Member = TypeVar("Member", int, ServiceElement)
+Value = TypeVar("Value")
 
 TARGET_BITS = 24
 """Width of protocol << 16 | port."""
 
+FEW = 8
+"""Of so many wide blocks it is looked for what is inside them; with more, a table is worked out at once."""
 
-def inherit(blocks: Mapping[Prefix, set[Member]], bits: int) -> dict[Prefix, frozenset[Member]]:
+
+def inherit(blocks: Mapping[Prefix, frozenset[Member]], bits: int) -> dict[Prefix, frozenset[Member]]:
     """Add to the members of each block those of all blocks that contain it.
 
     Args:
@@ -48,9 +57,15 @@ def inherit(blocks: Mapping[Prefix, set[Member]], bits: int) -> dict[Prefix, fro
     return complete
 
 
-def of_ranges(sets: Iterable[tuple[int, Ranges]], bits: int) -> dict[Prefix, tuple[int, ...]]:
+def of_ranges(sets: Iterable[tuple[int, Ranges]], bits: int) -> Mapping[Prefix, tuple[int, ...]]:
     """Return block -> ids of all sets that contain it, ascending, for the blocks of all sets."""
-    return of_blocks(((set_id, blocks(numbers, bits)) for set_id, numbers in sets), bits, {})
+    found: Nested[int] = Nested(bits)
+    return found.of([standing(blocks(numbers, bits), set_id) for set_id, numbers in sets])
+
+
+def standing(where: Iterable[Prefix], member: Member) -> dict[Prefix, frozenset[Member]]:
+    """Return a member as what stands in each of some blocks."""
+    return dict.fromkeys(where, frozenset((member,)))
 
 
 def blocks(numbers: Ranges, bits: int) -> tuple[Prefix, ...]:
@@ -58,22 +73,48 @@ def blocks(numbers: Ranges, bits: int) -> tuple[Prefix, ...]:
     return tuple(Prefix(number, prefix_bits) for number, prefix_bits in ranges.prefixes(numbers, bits))
 
 
-def of_blocks(
-    sets: Iterable[tuple[int, Iterable[Prefix]]], bits: int, before: Mapping[Prefix, tuple[int, ...]]
-) -> dict[Prefix, tuple[int, ...]]:
-    """Return block -> ids of all sets that contain it; a list that is as before is the same object."""
-    found: defaultdict[Prefix, set[int]] = defaultdict(set)
-    for set_id, of_set in sets:
-        for block in of_set:
-            found[block].add(set_id)
-    return {
-        block: _as_before(tuple(sorted(ids)), before.get(block))
-        for block, ids in inherit(found, bits).items()
-    }
+class Nested(Generic[Member]):
+    """A table of blocks, each with the members of all blocks around it, that is worked out again and again.
 
+    Args:
+        bits: width of the numbers.
 
-def _as_before(found: Value, before: Value | None) -> Value:
-    return before if before is not None and before == found else found
+    """
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._own: Union[Prefix, frozenset[Member]] = Union(or_)
+        self._last: Table[Prefix, frozenset[Member]] = Table()
+        self._table: Table[Prefix, tuple[Member, ...]] = Table()
+
+    def of(self, parts: Sequence[Mapping[Prefix, frozenset[Member]]]) -> Table[Prefix, tuple[Member, ...]]:
+        """Return block -> members, ascending, given who stands in which blocks."""
+        own = self._own.of(parts)
+        touched = own.touched_since(self._last)
+        self._last = own
+        wide = [block for block in touched or () if block.bits < self._bits]
+        if touched is None or len(wide) > FEW or tables.MANY * len(touched) > len(own):
+            complete = inherit(own, self._bits)
+            self._table = Table((block, tuple(sorted(each))) for block, each in complete.items())
+        else:
+            self._replace(touched, wide)
+        return self._table
+
+    def _replace(self, touched: set[Prefix], wide: Collection[Prefix]) -> None:
+        """Work out again what stands in some blocks, and in those inside the wide ones among them."""
+        inside = {
+            block for block in self._last if wide and any(_contains(each, block, self._bits) for each in wide)
+        }
+        written = {block: self._around(block) for block in (touched & self._last.keys()) | inside}
+        changed = {block: each for block, each in written.items() if self._table.get(block) != each}
+        self._table = self._table.changed(changed, touched - self._last.keys())
+
+    def _around(self, block: Prefix) -> tuple[Member, ...]:
+        blocks = (
+            Prefix(block.number >> self._bits - bits << self._bits - bits, bits)
+            for bits in range(block.bits + 1)
+        )
+        return tuple(sorted(frozenset().union(*(self._last.get(each, ()) for each in blocks))))
 
 
 def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Value]]:
@@ -97,23 +138,54 @@ def pieces(table: Mapping[Prefix, Value], bits: int) -> Iterator[tuple[Range, Va
         at = max(at, last + 1)
 
 
-ServiceBlocks = dict[Prefix, tuple[ServiceElement, ...]]
+class SetTables(NamedTuple):
+    """Which sets contain each block of addresses, and which sets have an address in common."""
+
+    ipv4: Mapping[Prefix, tuple[int, ...]]
+    ipv6: Mapping[Prefix, tuple[int, ...]]
+    together: Meets
+
+
+class Sets:
+    """The tables of sets, which are worked out again and again."""
+
+    def __init__(self) -> None:
+        self._last: Last[Mapping[int, AddressSet], SetTables] = Last()
+        self._standing: Translation[int, AddressSet, dict[Family, Mapping[Prefix, frozenset[int]]]]
+        self._standing = Translation()
+        self._tables: dict[Family, Nested[int]] = {family: Nested(family.bits) for family in Family}
+
+    def of(self, sets: Mapping[int, AddressSet]) -> SetTables:
+        """Return the tables of sets by their ids."""
+        return self._last.of(partial(self._make, sets), sets)
+
+    def _make(self, sets: Mapping[int, AddressSet], before: SetTables | None) -> SetTables:
+        del before
+        standing_there = self._standing.of(sets, _standing_addresses).values()
+        ipv4, ipv6 = (
+            table.of([each[family] for each in standing_there]) for family, table in self._tables.items()
+        )
+        return SetTables(ipv4, ipv6, meets((*ipv4.values(), *ipv6.values())))
+
+
+def _standing_addresses(set_id: int, addresses: AddressSet) -> dict[Family, Mapping[Prefix, frozenset[int]]]:
+    return {family: standing(blocks(addresses.family(family), family.bits), set_id) for family in Family}
 
 
 class ServiceTables(NamedTuple):
     """Which services stand over each block of ports, and which have a target in common."""
 
-    by_destination: ServiceBlocks
-    by_source: ServiceBlocks
+    by_destination: Mapping[Prefix, tuple[ServiceElement, ...]]
+    by_source: Mapping[Prefix, tuple[ServiceElement, ...]]
     together: Meets
 
 
 class Placed(NamedTuple):
-    """Where a service stands: blocks by destination port, by source port, and all that have its targets."""
+    """Where a service stands: by destination port, by source port, and in all that has its targets."""
 
-    by_destination: tuple[tuple[Prefix, ServiceElement], ...]
-    by_source: tuple[tuple[Prefix, ServiceElement], ...]
-    targets: tuple[Prefix, ...]
+    by_destination: Mapping[Prefix, frozenset[ServiceElement]]
+    by_source: Mapping[Prefix, frozenset[ServiceElement]]
+    targets: Mapping[Prefix, frozenset[int]]
 
 
 def place(service_id: int, service: ServiceSet) -> Placed:
@@ -134,24 +206,39 @@ def place(service_id: int, service: ServiceSet) -> Placed:
                     by_destination += _at(_on(protocol, ports), ServiceElement(service_id, *source))
                 else:
                     by_source += _at(_on(protocol, source), ServiceElement(service_id, *ports))
-    return Placed(tuple(by_destination), tuple(by_source), blocks(service.targets(), TARGET_BITS))
+    in_targets = standing(blocks(service.targets(), TARGET_BITS), service_id)
+    return Placed(_gathered(by_destination), _gathered(by_source), in_targets)
 
 
-def of_services(placed: Mapping[int, Placed], before: ServiceTables | None = None) -> ServiceTables:
-    """Return the tables of services by their ids; a list that is as before is the same object."""
-    by_destination: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
-    by_source: defaultdict[Prefix, set[ServiceElement]] = defaultdict(set)
-    for each in placed.values():
-        for block, element in each.by_destination:
-            by_destination[block].add(element)
-        for block, element in each.by_source:
-            by_source[block].add(element)
-    together = of_blocks(((service_id, each.targets) for service_id, each in placed.items()), TARGET_BITS, {})
-    return ServiceTables(
-        _listed(by_destination, before.by_destination if before else {}),
-        _listed(by_source, before.by_source if before else {}),
-        meets(together.values()),
-    )
+class Services:
+    """The tables of services, which are worked out again and again."""
+
+    def __init__(self) -> None:
+        self._by_destination: Nested[ServiceElement] = Nested(TARGET_BITS)
+        self._by_source: Nested[ServiceElement] = Nested(TARGET_BITS)
+        self._targets: Nested[int] = Nested(TARGET_BITS)
+        self._placed: Translation[int, ServiceSet, Placed] = Translation()
+        self._last: Last[Mapping[int, ServiceSet], ServiceTables] = Last()
+
+    def of(self, services: Mapping[int, ServiceSet]) -> ServiceTables:
+        """Return the tables of services by their ids."""
+        return self._last.of(partial(self._make, services), services)
+
+    def _make(self, services: Mapping[int, ServiceSet], before: ServiceTables | None) -> ServiceTables:
+        del before
+        placed = self._placed.of(services, place).values()
+        return ServiceTables(
+            self._by_destination.of([each.by_destination for each in placed]),
+            self._by_source.of([each.by_source for each in placed]),
+            meets(self._targets.of([each.targets for each in placed]).values()),
+        )
+
+
+def _gathered(found: Iterable[tuple[Prefix, ServiceElement]]) -> dict[Prefix, frozenset[ServiceElement]]:
+    gathered: dict[Prefix, frozenset[ServiceElement]] = {}
+    for block, element in found:
+        gathered[block] = gathered.get(block, frozenset()) | {element}
+    return gathered
 
 
 def _contains(outer: Prefix, inner: Prefix, bits: int) -> bool:
@@ -192,10 +279,3 @@ def _on(protocol: int, ports: Range) -> Range:
 def _at(where: Range, element: ServiceElement) -> Iterator[tuple[Prefix, ServiceElement]]:
     for number, prefix_bits in ranges.prefixes((where,), TARGET_BITS):
         yield Prefix(number, prefix_bits), element
-
-
-def _listed(blocks: Mapping[Prefix, set[ServiceElement]], before: ServiceBlocks) -> ServiceBlocks:
-    return {
-        block: _as_before(tuple(sorted(elements)), before.get(block))
-        for block, elements in inherit(blocks, TARGET_BITS).items()
-    }

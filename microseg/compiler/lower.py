@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from microseg.compiler import containment, drafts, ids, numbering
+from microseg.compiler import drafts, ids, numbering
 from microseg.compiler.drafts import Displaced
 from microseg.compiler.image import DEFAULT_RULE_ID, Image, Origin
 from microseg.compiler.memory import Memory
 from microseg.compiler.numbering import Meeting
-from microseg.compiler.precedence import meets
-from microseg.policy.addresses import Family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.compiler.containment import ServiceTables
     from microseg.compiler.drafts import Block, Draft
-    from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
-    from microseg.compiler.precedence import Leg, Meets
-    from microseg.policy.addresses import AddressSet
+    from microseg.compiler.image import PolicyEntry, PolicyKey
+    from microseg.compiler.precedence import Leg
     from microseg.policy.rules import Ruleset
-    from microseg.policy.services import ServiceSet
-
-
-class SetTables(NamedTuple):
-    """Which sets contain each block of addresses, and which sets have an address in common."""
-
-    ipv4: Mapping[Prefix, tuple[int, ...]]
-    ipv6: Mapping[Prefix, tuple[int, ...]]
-    together: Meets
 
 
 def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
@@ -45,16 +32,11 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     service_ids = joined.service_ids.of([each.service_ids for each in written])
     rule_ids = joined.rule_ids.of([each.rule_ids for each in written])
     displaced = _displaced(set_ids, service_ids, rule_ids)
-    if displaced.sets or displaced.services:
-        set_ids, service_ids = (
-            set_ids.changed(dict(displaced.sets)),
-            service_ids.changed(dict(displaced.services)),
-        )
+    set_ids = set_ids.changed(dict(displaced.sets))
+    service_ids = service_ids.changed(dict(displaced.services))
     blocks = _blocks(written, displaced, memory)
-    of_sets = memory.set_tables.of(partial(_set_tables, sets, set_ids, memory), (sets, set_ids))
-    of_services = memory.service_tables.of(
-        partial(_service_tables, services, service_ids, memory), (services, service_ids)
-    )
+    of_sets = memory.set_tables.of({set_ids[name]: each for name, each in sets.items()})
+    of_services = memory.service_tables.of({service_ids[name]: each for name, each in services.items()})
     meeting = Meeting(of_sets.together, of_services.together)
     return Image(
         ipv4=of_sets.ipv4,
@@ -90,40 +72,6 @@ def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> l
         seen.update(block.legs)
         blocks.append(block)
     return blocks
-
-
-def _set_tables(
-    sets: Mapping[str, AddressSet], set_ids: Mapping[str, int], memory: Memory, before: SetTables | None
-) -> SetTables:
-    last: SetTables = before or SetTables({}, {}, {})
-    tables = []
-    for family, table in ((Family.IPV4, last.ipv4), (Family.IPV6, last.ipv6)):
-        placed = (
-            (set_ids[name], memory.blocks_of_sets.of(partial(_blocks_of, each, family), (each,), family))
-            for name, each in sets.items()
-        )
-        tables.append(containment.of_blocks(placed, family.bits, table))
-    ipv4, ipv6 = tables
-    return SetTables(ipv4, ipv6, meets((*ipv4.values(), *ipv6.values())))
-
-
-def _blocks_of(addresses: AddressSet, family: Family) -> tuple[Prefix, ...]:
-    return containment.blocks(addresses.family(family), family.bits)
-
-
-def _service_tables(
-    services: Mapping[str, ServiceSet],
-    service_ids: Mapping[str, int],
-    memory: Memory,
-    before: ServiceTables | None,
-) -> ServiceTables:
-    placed = {
-        number: memory.placed.of(
-            partial(containment.place, number, services[name]), (services[name],), number
-        )
-        for name, number in service_ids.items()
-    }
-    return containment.of_services(placed, before)
 
 
 def _entries(

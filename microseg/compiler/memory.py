@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from microseg.compiler.containment import Services, Sets
 from microseg.compiler.drafts import earlier
 from microseg.compiler.numbering import Numbering
 from microseg.memo import Last, Memo
@@ -18,11 +19,9 @@ from microseg.tables import Union
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from microseg.compiler.containment import Placed, ServiceTables
     from microseg.compiler.drafts import Block, Draft
     from microseg.compiler.expressions import Meanings, Statement
-    from microseg.compiler.image import PolicyEntry, PolicyKey, Prefix
-    from microseg.compiler.lower import SetTables
+    from microseg.compiler.image import PolicyEntry, PolicyKey
     from microseg.compiler.references import Named, References
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile, Text
@@ -76,7 +75,6 @@ class Memory:
         active: each policy without what has expired.
         drafts, blocks, entries: each policy, on its way to entries.
         joined: what all of them have together.
-        blocks_of_sets, placed: where each set, and each service, stands in the tables.
         set_tables, service_tables: the tables of all sets, and of all services.
         numbering: the precedences of each policy.
 
@@ -95,10 +93,8 @@ class Memory:
     active: Memo[Policy] = field(default_factory=Memo)
     drafts: Memo[Draft] = field(default_factory=Memo)
     blocks: Memo[Block] = field(default_factory=Memo)
-    blocks_of_sets: Memo[tuple[Prefix, ...]] = field(default_factory=Memo)
-    placed: Memo[Placed] = field(default_factory=Memo)
-    set_tables: Last[object, SetTables] = field(default_factory=Last)
-    service_tables: Last[object, ServiceTables] = field(default_factory=Last)
+    set_tables: Sets = field(default_factory=Sets)
+    service_tables: Services = field(default_factory=Services)
     numbering: Numbering = field(default_factory=Numbering)
     entries: Memo[Mapping[PolicyKey, PolicyEntry]] = field(default_factory=Memo)
     joined: Joined = field(default_factory=Joined)
@@ -114,8 +110,6 @@ class Memory:
             self.active,
             self.drafts,
             self.blocks,
-            self.blocks_of_sets,
-            self.placed,
             self.entries,
         ):
             memo.age()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from random import Random
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microseg import tables
 from microseg.compiler import containment
 from microseg.compiler.image import Prefix
 from microseg.compiler.interpret import longest_match
@@ -37,10 +39,27 @@ def test_a_narrower_block_names_what_the_wider_one_does() -> None:
     assert table == {Prefix(0, 0): (1,), Prefix(8, BITS): (1, 2)}
 
 
+spans = st.tuples(numbers, numbers).map(lambda pair: (min(pair), max(pair)))
+SETS = st.dictionaries(st.integers(1, 9), st.lists(spans, max_size=2).map(ranges.normalize), max_size=9)
+
+
+@given(st.lists(SETS, max_size=4), st.sampled_from([0, tables.MANY]))
+def test_a_table_worked_out_again_is_as_one_worked_out_at_once(
+    turns: list[dict[int, ranges.Ranges]], many: int
+) -> None:
+    again: containment.Nested[int] = containment.Nested(BITS)
+    known: dict[tuple[int, ranges.Ranges], dict[Prefix, frozenset[int]]] = {}
+    for sets in turns:
+        for each in sets.items():
+            known.setdefault(each, containment.standing(containment.blocks(each[1], BITS), each[0]))
+        with patch.object(tables, "MANY", many), patch.object(containment, "FEW", 99):
+            found = again.of([known[each] for each in sets.items()])
+            assert again.of([known[each] for each in sets.items()]) is found
+        assert found == containment.of_ranges(sets.items(), BITS)
+
+
 def tables_of(services: list[ServiceSet]) -> containment.ServiceTables:
-    return containment.of_services(
-        {number: containment.place(number, each) for number, each in enumerate(services, start=1)}
-    )
+    return containment.Services().of(dict(enumerate(services, start=1)))
 
 
 @given(st.lists(services, max_size=4), st.sampled_from([6, 17]), ports, ports)
