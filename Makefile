@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 export PYTHONNOUSERSITE := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 
-PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench bench-dataplane bench-cold bench-agent bench-apply bench-lint bench-control bench-change test test-unit test-all test-corpus test-kernels lint types imports fmt man clean python kernel root

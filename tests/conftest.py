@@ -27,6 +27,27 @@ if TYPE_CHECKING:
 
 BPF_REQUIRED = "MICROSEG_REQUIRE_BPF"
 BPFFS = Path("/sys/fs/bpf")
+LONGEST = (
+    "kernel/test_fault_matrix.py",
+    "gitops/test_agent_kernel.py",
+    "demo/test_demo.py",
+    "analysis/test_difference.py",
+    "cli/test_apply_kernel.py",
+    "kernel/test_mix.py",
+    "kernel/test_debug.py",
+    "repository/test_tours.py",
+    "kernel/test_loading.py",
+    "cli/test_confirm_kernel.py",
+    "gitops/test_agent_bad_day_kernel.py",
+    "kernel/test_attaching.py",
+    "kernel/test_model.py",
+    "kernel/test_model_mutants.py",
+    "analysis/test_findings_by_hand.py",
+    "kernel/test_killed_load.py",
+    "cli/test_bench.py",
+    "gitops/test_init.py",
+)
+"""What takes longest begins first, so that no worker is left alone with it at the end."""
 TABLE = "table"
 """The property of a test (record_property) that is shown at the end of a run, whoever ran it."""
 
@@ -50,6 +71,13 @@ def why_kernel_is_unusable() -> str:
     if not importlib.util.find_spec("bcc"):
         return "there is no bcc: make setup"
     return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the longest files to the front; a worker takes the next file there is (--no-loadscope-reorder)."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -31,14 +31,14 @@ IN_EVERY_RUN = (
         "session->generation == generation && session->state",
         "session->state",
     ),
+)
+IN_LONG_RUNS = (
     Fault(
         "flow cache: a line speaks under any policy",
         "flow_cache.h",
         "return line->generation == generation && ((line->life",
         "return line->generation && ((line->life",
     ),
-)
-IN_LONG_RUNS = (
     Fault(
         "flow cache: a line speaks for ever",
         "flow_cache.h",
