@@ -5,12 +5,12 @@ Whoever asks again and again owns such a memory and hands it down: nothing is ke
 
 from __future__ import annotations
 
-from itertools import compress
-from operator import is_not
+from itertools import compress, count
+from operator import is_not, ne
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
 Key = TypeVar("Key", bound="Hashable")
 Given = TypeVar("Given")
@@ -73,14 +73,33 @@ class Translation(Generic[Key, Given, Value]):
     """A mapping whose values are worked out one by one, those of the same objects only once."""
 
     def __init__(self) -> None:
-        self._given: Mapping[Key, Given] = {}
-        self._made: dict[Key, Value] = {}
+        self._keys: list[Key] = []
+        self._given: list[Given] = []
+        self._made: list[Value] = []
 
     def of(self, given: Mapping[Key, Given], make: Callable[[Key, Given], Value]) -> dict[Key, Value]:
         """Return what is made of each item, in the same order."""
-        known, before = self._made, self._given
-        found: dict[Key, Any] = dict(zip(given, map(known.get, given), strict=True))
-        for key in compress(given, map(is_not, map(before.get, given), given.values())):
-            found[key] = make(key, given[key])
-        self._given, self._made = given, found
-        return found
+        keys, values = list(given), list(given.values())
+        head, tail = common_ends(self._keys, keys)  # so that only what is between them is looked up
+        end = len(self._keys) - tail
+        others = slice(head, end)
+        pairs = zip(self._given[others], self._made[others], strict=True)
+        known = dict(zip(self._keys[others], pairs, strict=True))
+        between: list[tuple[Any, Any]] = [known.get(key, _NOTHING) for key in keys[head : len(keys) - tail]]
+        before = [*self._given[:head], *(it for it, _ in between), *self._given[end:]]
+        made = [*self._made[:head], *(it for _, it in between), *self._made[end:]]
+        for at in compress(count(), map(is_not, before, values)):
+            made[at] = make(keys[at], values[at])
+        self._keys, self._given, self._made = keys, values, made
+        return dict(zip(keys, made, strict=True))
+
+
+_NOTHING = (object(), None)
+
+
+def common_ends(before: Sequence[object], after: Sequence[object]) -> tuple[int, int]:
+    """Return with how many items two sequences begin alike, and with how many behind these they end."""
+    shorter = min(len(before), len(after))
+    head = next(compress(count(), map(ne, before, after)), shorter)
+    tail = next(compress(count(), map(ne, reversed(before), reversed(after))), shorter)
+    return head, min(tail, shorter - head)

@@ -7,9 +7,8 @@ image that comes of it must have the digest it is said to have, as with a whole 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from itertools import compress, count
-from operator import is_not, ne
+from itertools import compress
+from operator import is_not
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from microseg.abi import (
@@ -21,10 +20,11 @@ from microseg.abi import (
     SlotContents,
     digest_of,
 )
+from microseg.memo import common_ends
 from microseg.tables import Packed, differing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from microseg.abi import Entries
 
@@ -83,44 +83,35 @@ def _changed_map(before: Entries, name: PolicyMap, data: bytes, at: int) -> tupl
     return base.changed(entries, gone), end
 
 
-@dataclass(frozen=True, slots=True)
-class Splice:
-    """Where the keys of a mapping, in order, are others: so many from here on are replaced by these."""
-
-    at: int
-    gone: int
-    keys: Sequence[int]
-
-
 def mapping_changes(
     before: Mapping[int, Value], after: Mapping[int, Value], encode: Callable[[Value], Json]
 ) -> Json:
-    """Return the difference of two mappings in order; values that are as before are the same objects."""
-    splice = _splice(list(before), list(after))
-    changed = compress(after, map(is_not, map(before.get, after), after.values()))
-    values = {key: encode(after[key]) for key in changed}
-    return [splice.at, splice.gone, splice.keys, values]
+    """Return the difference of two mappings in order; values that are as before are the same objects.
+
+    Where the keys are others, so many are gone and these are there instead; then values by key.
+    """
+    old, new = list(before), list(after)
+    head, tail = common_ends(old, new)
+    inserted, values = new[head : len(new) - tail], list(before.values())
+    known = [*values[:head], *map(before.get, inserted), *values[len(old) - tail :]]
+    changed = compress(new, map(is_not, known, after.values()))
+    return [head, len(old) - head - tail, inserted, {key: encode(after[key]) for key in changed}]
 
 
 def changed_mapping(
     before: Mapping[int, Value], data: Json, decode: Callable[[Json], Value]
-) -> dict[int, Value]:
+) -> Mapping[int, Value]:
     """Apply a difference; raises ValueError, KeyError, TypeError or AttributeError for anything else."""
     at, gone, inserted, values = data
-    keys = list(before)
+    keys, known = list(before), list(before.values())
     if not (0 <= at <= len(keys) and 0 <= gone <= len(keys) - at):
         raise ValueError("a difference to something else")
+    written = {int(key): decode(value) for key, value in values.items()}
+    if not (gone or inserted or written):
+        return before
     keys[at : at + gone] = map(int, inserted)
-    known = {**before, **{int(key): decode(value) for key, value in values.items()}}
-    after = {key: known[key] for key in keys}
-    if len(after) != len(keys):
-        raise ValueError("a number that means two things")
-    return after
-
-
-def _splice(before: list[int], after: list[int]) -> Splice:
-    shorter = min(len(before), len(after))
-    head = next(compress(count(), map(ne, before, after)), shorter)
-    tail = next(compress(count(), map(ne, reversed(before), reversed(after))), shorter)
-    tail = min(tail, shorter - head)
-    return Splice(head, len(before) - head - tail, after[head : len(after) - tail])
+    known[at : at + gone] = (written[key] if key in written else before[key] for key in map(int, inserted))
+    after = dict(zip(keys, known, strict=True))
+    if len(after) != len(keys) or not written.keys() <= after.keys():
+        raise ValueError("a number that means two things, or one that isn't there")
+    return after | written

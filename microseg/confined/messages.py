@@ -6,7 +6,6 @@ import json
 import struct
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microseg.abi import (
@@ -21,7 +20,7 @@ from microseg.abi import (
 from microseg.confined.changes import changed_mapping, mapping_changes
 from microseg.confined.limits import Limits
 from microseg.diagnostics import Code, Diagnostic, Label, Severity
-from microseg.policy.addresses import AddressSet
+from microseg.policy.addresses import AddressSet, Family
 from microseg.policy.packet import Packet
 from microseg.policy.rules import Verdict
 from microseg.reconcile.evidence import Evidence, Expected
@@ -259,15 +258,15 @@ def _expected(value: Json) -> Expected:
 
 
 def _packet_to_json(packet: Packet) -> Json:
-    return [str(packet.src), str(packet.dst), packet.protocol, packet.port, packet.source_port]
+    ends = packet.src.version, int(packet.src), int(packet.dst)
+    return [*ends, packet.protocol, packet.port, packet.source_port]
 
 
 def _packet(value: Json) -> Packet:
-    src, dst, protocol, port, source_port = _list(value, 5)
-    ends = ip_address(_text(src)), ip_address(_text(dst))
-    if ends[0].version != ends[1].version:
-        raise ValueError("not two addresses of one family")
-    return Packet(*ends, _number(protocol, 1 << 8), _number(port, 1 << 16), _number(source_port, 1 << 16))
+    version, src, dst, protocol, port, source_port = _list(value, 6)
+    family = Family(version)
+    from_, to = (family.address(_number(end, family.highest + 1)) for end in (src, dst))
+    return Packet(from_, to, _number(protocol, 1 << 8), _number(port, 1 << 16), _number(source_port, 1 << 16))
 
 
 def _list(value: Json, length: int) -> list[Json]:

@@ -9,8 +9,10 @@ PIN_DIR/programs_*/maps/NAME all its maps, most of which it shares with the load
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from microseg.kernel.bpf import Descriptor, program_info
@@ -95,5 +97,15 @@ def program_ids(folder: Path) -> set[int]:
 
 def _build(*, debug: bool) -> str:
     """Return what tells builds apart; capacities are no part of it."""
+    with os.scandir(BPF_DIRECTORY) as files:
+        found = ((file.name, file.stat()) for file in files)
+        stamps = tuple(sorted((name, status.st_mtime_ns, status.st_size) for name, status in found))
+    return _build_of(stamps) + _DEBUG * debug
+
+
+@lru_cache(maxsize=1)
+def _build_of(files: tuple[tuple[str, int, int], ...]) -> str:
+    """Return what tells builds of these sources apart: they are read again once a file is another."""
+    del files
     texts = [program_text(BPF_DIRECTORY, unit.main) for unit in (TC, XDP)]
-    return build_of(texts, c_constants({})) + _DEBUG * debug
+    return build_of(texts, c_constants({}))

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from microseg.memo import Translation
+from microseg.memo import Last, Translation
 from microseg.reconcile.dataplane import Attachment, Hook
 from microseg.reconcile.revision import Revision
 
@@ -191,22 +192,35 @@ def state_from_json(value: Json) -> State:
     )
 
 
-RuleTexts: TypeAlias = Translation[int, Attribution, str]
+@dataclass(frozen=True, slots=True)
+class NoteTexts:
+    """The JSON of what was written down before: of each rule, of all sets, and of all services."""
+
+    rules: Translation[int, Attribution, str] = field(default_factory=Translation)
+    sets: Last[Mapping[int, str], str] = field(default_factory=Last)
+    services: Last[Mapping[int, str], str] = field(default_factory=Last)
 
 
-def note_to_text(note: GenerationNote, known: RuleTexts | None = None) -> str:
-    """Return the content of a generation's file, JSON; the text of rules that are known is as before."""
+def note_to_text(note: GenerationNote, known: NoteTexts | None = None) -> str:
+    """Return the content of a generation's file, JSON; the text of what is known is as before."""
+    known = known or NoteTexts()
     value = {
         "format": FORMAT,
         "generation": note.generation,
         "digest": note.digest.hex(),
         "revision": revision_to_json(note.revision),
         "staged_at": note.staged_at.isoformat(),
-        "sets": {str(set_id): name for set_id, name in sorted(note.names.sets.items())},
-        "services": {str(service_id): name for service_id, name in sorted(note.names.services.items())},
     }
-    rules = ", ".join((known or Translation()).of(note.names.rules, _rule_to_text).values())
-    return f'{json.dumps(value, ensure_ascii=False)[:-1]}, "rules": {{{rules}}}}}'
+    sets = known.sets.of(partial(_names_to_text, note.names.sets), note.names.sets)
+    services = known.services.of(partial(_names_to_text, note.names.services), note.names.services)
+    rules = ", ".join(known.rules.of(note.names.rules, _rule_to_text).values())
+    head = json.dumps(value, ensure_ascii=False)[:-1]
+    return f'{head}, "sets": {sets}, "services": {services}, "rules": {{{rules}}}}}'
+
+
+def _names_to_text(names: Mapping[int, str], before: str | None) -> str:
+    del before
+    return json.dumps({str(number): name for number, name in sorted(names.items())}, ensure_ascii=False)
 
 
 def _rule_to_text(rule_id: int, rule: Attribution) -> str:

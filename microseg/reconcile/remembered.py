@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from microseg.abi import SlotContents
-from microseg.memo import Translation
 from microseg.reconcile.readback import Readings
+from microseg.reconcile.records import NoteTexts
 
 if TYPE_CHECKING:
     from microseg.abi import SlotConfig
-    from microseg.reconcile.records import RuleTexts
 
 KEPT = 3
 """Both slots, and what is about to be staged."""
@@ -25,14 +24,14 @@ class Remembered:
 
     Attributes:
         readings: what their maps gave when they were read.
-        rule_texts: the JSON of rules that were written down.
+        note_texts: the JSON of what was written down.
 
     """
 
     def __init__(self) -> None:
         self._contents: dict[bytes, SlotContents] = {}
         self.readings = Readings()
-        self.rule_texts: RuleTexts = Translation()
+        self.note_texts = NoteTexts()
 
     def see(self, contents: SlotContents) -> None:
         """Remember contents whose digest is that of their entries."""

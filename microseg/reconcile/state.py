@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from microseg.abi import SlotContents
-    from microseg.reconcile.records import RuleTexts
+    from microseg.reconcile.records import NoteTexts
 
     Value = TypeVar("Value")
 
@@ -91,7 +91,7 @@ class StateStore:
         content = json.dumps(records.state_to_json(state), ensure_ascii=False, indent=1)
         durable.write(self._state, content.encode() + b"\n")
 
-    def write_note(self, note: GenerationNote, known: RuleTexts | None = None) -> None:
+    def write_note(self, note: GenerationNote, known: NoteTexts | None = None) -> None:
         """Record what a generation is, with the help of what was written before. Raises OSError."""
         content = records.note_to_text(note, known)
         durable.write(self._note_path(note.generation), content.encode())

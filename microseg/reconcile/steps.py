@@ -150,7 +150,7 @@ def probe(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
-    tx.host.store.write_note(_note(tx), tx.host.remembered.rule_texts)
+    tx.host.store.write_note(_note(tx), tx.host.remembered.note_texts)
 
 
 def forget(tx: Transaction) -> None:
@@ -212,7 +212,7 @@ def record(tx: Transaction) -> None:
     if tx.plan.is_empty and not tx.request.saved and _is_recorded(tx, state):
         return
     if not tx.plan.replaces_policy:
-        store.write_note(_note(tx), tx.host.remembered.rule_texts)
+        store.write_note(_note(tx), tx.host.remembered.note_texts)
     store.write_image(tx.generation, tx.desired.contents)  # before the state that names it
     store.write_state(state)
     outcome = Outcome.UNCHANGED if tx.plan.is_empty else Outcome.DONE
