@@ -16,7 +16,7 @@ from cli.terminal_session import ONE_MORE
 
 from microseg.kernel.dataplane import PinnedDataPlane
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kernel
 
 KNOCKING = f"""
 import json, socket, time

@@ -8,7 +8,7 @@ import pytest
 from cli.machine import Machine
 from cli.terminal_session import ONE_MORE, SHOP
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.kernel
 
 
 def start(machine: Machine, *words: str) -> subprocess.Popen[str]:

@@ -143,7 +143,6 @@ def scraped(namespace: str) -> str:
 
 
 @pytest.mark.kernel
-@pytest.mark.timeout(600)
 def test_the_agent_works_with_the_capabilities_of_the_unit(tmp_path: Path) -> None:
     """From nothing: the program loaded and attached, a policy compiled in confinement and applied."""
     with bpf_file_system(tmp_path / "pins") as pins, two_hosts() as namespace:

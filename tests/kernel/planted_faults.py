@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernel.laboratory import Laboratory
@@ -14,6 +15,8 @@ from kernel.sizing import SIZING
 
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.program_text import BPF_DIRECTORY
+
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,22 @@ class Fault:
 def each(*faults: Fault) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Run a test once for each fault."""
     return pytest.mark.parametrize("fault", faults, ids=lambda fault: fault.name)
+
+
+def is_found(lab: Laboratory, scenes: tuple[Callable[[Laboratory], None], ...], **settings: Any) -> bool:
+    """Say whether one of the scenes turns red.
+
+    What is remembered for a moment may be forgotten between two packets on a busy machine, and a fault of
+    it isn't seen then: so they are played until it is, some times at most.
+    """
+    for scene in scenes * TRIES:
+        lab.clear()
+        lab.set(**settings)
+        try:
+            scene(lab)
+        except AssertionError:
+            return True
+    return False
 
 
 @contextmanager

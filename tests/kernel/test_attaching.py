@@ -29,6 +29,7 @@ from microseg.kernel.tcx import tcx_supported
 from microseg.reconcile.dataplane import Attachment, Hook, InterfaceMissingError, KernelError, NotLoadedError
 
 PORT = 7777
+PATIENCE_S = 20.0
 
 pytestmark = pytest.mark.only_tc  # attaches by itself
 HOOKS = [
@@ -87,12 +88,13 @@ def connects(wire: Wire, port: int = PORT) -> bool:
         "/usr/bin/python3",
         "-c",
         f"import socket; s = socket.create_server(('', {port})); print('ready', flush=True); "
-        "s.settimeout(3); c = s.accept()[0]; c.sendall(c.recv(100).upper())",
+        f"s.settimeout({PATIENCE_S}); c = s.accept()[0]; c.sendall(c.recv(100).upper())",
     )
     try:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         with socket.create_connection((wire.far_address, port), timeout=1) as client:
+            client.settimeout(PATIENCE_S)
             client.sendall(b"ping")
             return client.recv(100) == b"PING"
     except TimeoutError:

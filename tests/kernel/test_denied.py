@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kernel.laboratory import Laboratory, allow, deny, link, tcp, tcp6, udp
-from kernel.planted_faults import Fault, each, planted
+from kernel.planted_faults import Fault, each, is_found, planted
 from long_runs import is_long
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import IPv6
@@ -176,13 +176,5 @@ IN_LONG_RUNS = (
 @each(*IN_EVERY_RUN, *(IN_LONG_RUNS if is_long() else ()))
 @pytest.mark.compiles
 def test_a_planted_fault_is_found(fault: Fault, bpffs: Path, tmp_path: Path) -> None:
-    found = []
     with planted(fault, bpffs / "forgetful", tmp_path) as lab:
-        for scene in SCENES:
-            lab.clear()
-            lab.set(events_per_s=0)
-            try:
-                scene(lab)
-            except AssertionError:
-                found.append(scene)
-    assert found
+        assert is_found(lab, SCENES, events_per_s=0)

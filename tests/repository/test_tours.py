@@ -26,7 +26,7 @@ END = "@@ that was all @@"
 
 DOCUMENTS = [path for path in tracked_with(".md") if BLOCK.search(text_of(path))]
 
-pytestmark = [pytest.mark.kernel, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.kernel
 
 
 @dataclass(frozen=True)
