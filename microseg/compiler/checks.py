@@ -49,11 +49,11 @@ def check(
 
     """
     known = known or Memo()
-    found = list(_empty_groups(resolution))
+    groups = resolution.scope.groups.nodes
+    empty = tuple(name for name, group in resolution.scope.sets.items() if not (group.v4 or group.v6))
+    found = [_empty_group(name, groups[name]) for name in empty]
     for file in files:
         found += known.of(partial(_mixed_operators, file), (file,), "operators")
-    groups = resolution.scope.groups.nodes
-    empty = tuple(name for name, addresses in resolution.scope.sets.items() if not addresses)
     for policy in resolution.ruleset.policies:
         given = (today, notice, empty)
         found += known.of(partial(_of_policy, policy, *given), (policy,), given)
@@ -126,16 +126,13 @@ def _operations(node: ast.Addresses) -> Iterator[ast.Operation]:
             pass
 
 
-def _empty_groups(resolution: Resolution) -> Iterator[Diagnostic]:
-    for name, addresses in resolution.scope.sets.items():
-        if not addresses:
-            place = resolution.scope.groups.nodes[name].name.span
-            yield Diagnostic.of(
-                Code.EMPTY_SET,
-                place,
-                f"group `{name}` has no address",
-                help="a rule with an empty set never matches: look at its `-`, `&` and lists",
-            )
+def _empty_group(name: str, node: ast.Group) -> Diagnostic:
+    return Diagnostic.of(
+        Code.EMPTY_SET,
+        node.name.span,
+        f"group `{name}` has no address",
+        help="a rule with an empty set never matches: look at its `-`, `&` and lists",
+    )
 
 
 def _expiry(rule: Rule, today: date, notice: timedelta) -> Iterator[Diagnostic]:

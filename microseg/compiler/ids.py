@@ -19,7 +19,8 @@ def first(kind: str, names: Iterable[str]) -> dict[str, int]:
 
 def settle(kind: str, wanted: Mapping[str, int]) -> dict[str, int]:
     """Return the ids of names that can't have the one they want: it is 0, or another name's."""
-    if len(set(wanted.values()) - {0}) == len(wanted):
+    numbers = set(wanted.values())
+    if len(numbers) == len(wanted) and 0 not in numbers:
         return {}
     return {name: number for name, number in assign(kind, wanted).items() if wanted[name] != number}
 

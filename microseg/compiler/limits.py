@@ -140,6 +140,8 @@ def _longest(
     table: Mapping[Prefix, tuple[Member, ...]], limit: int
 ) -> list[tuple[Prefix, tuple[Member, ...]]]:
     """Return the lists over the limit with their first block, without those that a longer one includes."""
+    if max(map(len, table.values()), default=0) <= limit:
+        return []
     too_long = [(block, members) for block, members in table.items() if len(members) > limit]
     kept: list[tuple[Prefix, tuple[Member, ...]]] = []
     for block, members in sorted(too_long, key=lambda row: (-len(row[1]), row[0])):
@@ -171,10 +173,10 @@ def _long_searches(image: Image, table: Mapping[Prefix, tuple[int, ...]]) -> tup
     """Return the most probes a packet of one family can take and its sets; (0, ()) if clearly few enough."""
     services = max(map(len, image.destination_services.values()), default=0)
     services += max(map(len, image.source_services.values()), default=0)
-    lists = set(table.values())
-    longest = max(map(len, lists), default=0)
+    longest = max(map(len, table.values()), default=0)
     if longest * longest * (1 + services) <= MAX_PROBES:
         return 0, ()
+    lists = set(table.values())
     destinations: defaultdict[int, set[int]] = defaultdict(set)
     for key in image.rules:
         if key.service == PAIR_SERVICE_ID:

@@ -66,10 +66,10 @@ def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> l
     seen: set[Leg] = set()
     for each in written:
         block = memory.blocks.of(partial(drafts.block, each, displaced), (each,), displaced)
-        if not seen.isdisjoint(block.legs):
-            repeated = frozenset(seen.intersection(block.legs))
+        if not seen.isdisjoint(block.distinct):
+            repeated = block.distinct & seen
             block = memory.blocks.of(partial(drafts.without, block, repeated), (block,), repeated)
-        seen.update(block.legs)
+        seen |= block.distinct
         blocks.append(block)
     return blocks
 
