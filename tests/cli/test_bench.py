@@ -217,7 +217,7 @@ def test_a_network_of_its_own(stranger: Session) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.compiles
+@pytest.mark.usefixtures("loaded_machine")
 def test_under_a_filter(machine: Machine) -> None:
     machine.write("policy p priority 1 { allow any -> any : icmp }\ndefault deny\n")
     machine.expect(0, "apply", "-i", "db0")

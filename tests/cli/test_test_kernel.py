@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cli.terminal_session import FAILING, Session
 from cli.test_apply_kernel import pinned
+from kernel.borrowed import BorrowingPlane, Lender
 
 from microseg.abi import PolicyMap, encode
 from microseg.analysis.examine import examine
@@ -30,18 +31,30 @@ def instance(tmp_path: Path, pins: Path) -> Session:
     return session
 
 
+@pytest.fixture
+def borrowed(lender: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is loaded for a moment borrowed."""
+    lender.forget_everything()
+    monkeypatch.setattr("microseg.kernel.sandbox.PinnedDataPlane", lambda path: BorrowingPlane(path, lender))
+
+
 def test_tests_hold_in_the_kernel_and_nothing_is_left(instance: Session, pins: Path) -> None:
     output = instance.expect(0, "test", "--kernel")
     assert "1 test passed: 1 expectation proved." in output
     assert "The kernel judges 3 packets of theirs as the policy says." in output
     assert pinned(pins) == []
 
+
+@pytest.mark.usefixtures("borrowed")
+def test_a_test_that_fails_fails_beside_the_kernel(instance: Session, pins: Path) -> None:
     instance.write(FAILING)
     report = instance.objects("test", "--kernel", code=1)
     assert report["kernel"] == {"packets": 3}
     assert len(report["tests"][0]["failures"]) == 1
+    assert pinned(pins) == []
 
 
+@pytest.mark.usefixtures("borrowed")
 def test_an_entry_that_is_not_what_was_compiled_is_noticed(instance: Session, pins: Path) -> None:
     compilation = examine(DirectoryTree(instance.policies), now().date()).compilation
     assert compilation.image

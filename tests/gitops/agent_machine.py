@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gitops.agent_world import GIT_ENVIRONMENT, Clone, compile_here
+from kernel.sizing import SIZING, settings_of
 
 from microseg.abi import PolicyMap
 from microseg.abi import digest_of as digest_of_entries
@@ -32,7 +33,6 @@ from microseg.source import MemoryTree
 PROGRAM = Path(sys.executable).parent / "microseg"
 WEB, DATABASE = "10.1.1.1", "10.1.3.10"
 PATIENCE_S = 120.0
-SIZING = Sizing(addresses=512, services=512, rules=512)
 
 
 def ip(*words: str) -> None:
@@ -94,8 +94,7 @@ class AgentMachine:
         self.settings.write_text(
             f'policy_dir = "{policy_dir or self.clone.policies}"\n'
             f'state_dir = "state"\nrun_dir = "run"\npin_dir = "{self.pin_dir}"\ninterfaces = ["db0"]\n'
-            f"[maps]\naddresses = {self.sizing.addresses}\nservices = {self.sizing.services}\n"
-            f"rules = {self.sizing.rules}\n"
+            f"{settings_of(self.sizing)}"
             "[agent]\n" + "\n".join(lines) + "\n"
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from gitops.agent_machine import WEB, AgentMachine, bpf_file_system, two_hosts, wait_until
 from gitops.agent_world import Clock, Witness, World, policy
+from kernel.borrowed import Lender
 from long_runs import is_long
 
 from microseg.abi import PolicyMap
@@ -42,7 +43,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMachine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, long_lender: Lender) -> Iterator[AgentMachine]:
     """A machine whose state is on a small disk and whose remote is reached by ssh, or what stands for it."""
     folder = tmp_path_factory.mktemp("badday")
     ssh = folder / "ssh"
@@ -61,12 +62,14 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMachine]:
             made = AgentMachine(folder, pins, namespace)
             made.configure(remote=f"ssh://{WEB}{made.clone.bare}")
             first = made.clone.push(policy(1, more=BY_SSH), "the first")
+            long_lender.lend(made.pin_dir)
             made.start()
             try:
                 made.wait_for(first)
                 yield made
             finally:
                 made.clean_up()
+                long_lender.forget_everything()
 
 
 def test_a_policy_that_cuts_off_its_remote_is_refused(machine: AgentMachine) -> None:
