@@ -153,6 +153,15 @@ def differing(before: Mapping[Key, Value], after: Mapping[Key, Value]) -> list[K
     return found
 
 
+def _others(before: Sequence[Value], after: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+    """Return the objects that are in one sequence only, or in another place."""
+    if len(before) == len(after):
+        differ = list(map(is_not, before, after))
+        return list(compress(before, differ)), list(compress(after, differ))
+    were, are = set(map(id, before)), set(map(id, after))
+    return [each for each in before if id(each) not in are], [each for each in after if id(each) not in were]
+
+
 class Union(Generic[Key, Value]):
     """A table joined of parts; at parts that were there last time nobody looks.
 
@@ -168,13 +177,13 @@ class Union(Generic[Key, Value]):
 
     def of(self, parts: Sequence[Mapping[Key, Value]]) -> Table[Key, Value]:
         """Return all entries of the parts; the same object when they are as before."""
-        before, now = (set(map(id, each)) for each in (self._parts, parts))
-        left = [part for part in self._parts if id(part) not in now]
-        came = [part for part in parts if id(part) not in before]
-        self._parts = parts
+        left, came = _others(self._parts, parts)
+        self._parts = tuple(parts)
+        if not (left or came):
+            return self._table
         if MANY * sum(map(len, (*left, *came))) > sum(map(len, parts)):
             self._table = Table(self._joined(parts))
-        elif left or came:
+        else:
             self._replace(differing(self._joined(left), self._joined(came)))
         return self._table
 

@@ -73,7 +73,7 @@ class Block:
 
     Attributes:
         legs: in order.
-        distinct: the same.
+        table: the same, to be joined with those of other blocks.
         rules: the rule of each, with its id.
         members: the ids in each place of the legs.
         origins: where each rule id comes from.
@@ -81,7 +81,7 @@ class Block:
     """
 
     legs: tuple[Leg, ...]
-    distinct: frozenset[Leg]
+    table: Mapping[Leg, bool]
     rules: tuple[tuple[OrderedRule, int], ...]
     members: tuple[frozenset[int], frozenset[int], frozenset[int]]
     origins: Mapping[int, Origin]
@@ -136,7 +136,7 @@ def _block_of(lines: Mapping[Leg, tuple[OrderedRule, int]]) -> Block:
         frozenset(leg.dst_set for leg in lines),
         frozenset(leg.service for leg in lines),
     )
-    return Block(tuple(lines), frozenset(lines), tuple(lines.values()), members, origins)
+    return Block(tuple(lines), dict.fromkeys(lines, True), tuple(lines.values()), members, origins)
 
 
 def entries(of: Block, numbers: Sequence[int]) -> dict[PolicyKey, PolicyEntry]:

@@ -62,16 +62,27 @@ def _displaced(
 
 def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> list[Block]:
     """Return the policies by ids, without lines that earlier ones repeat exactly."""
-    blocks: list[Block] = []
+    blocks = [
+        memory.blocks.of(partial(drafts.block, each, displaced), (each,), displaced) for each in written
+    ]
+    every = memory.joined.legs.of([block.table for block in blocks])
+    if len(every) == sum(len(block.legs) for block in blocks):
+        return blocks
+    return _without_repeated(blocks, memory)
+
+
+def _without_repeated(blocks: Sequence[Block], memory: Memory) -> list[Block]:
+    kept: list[Block] = []
     seen: set[Leg] = set()
-    for each in written:
-        block = memory.blocks.of(partial(drafts.block, each, displaced), (each,), displaced)
-        if not seen.isdisjoint(block.distinct):
-            repeated = block.distinct & seen
-            block = memory.blocks.of(partial(drafts.without, block, repeated), (block,), repeated)
-        seen |= block.distinct
-        blocks.append(block)
-    return blocks
+    for block in blocks:
+        repeated = frozenset(seen.intersection(block.legs))
+        if repeated:
+            make = partial(drafts.without, block, repeated)
+            kept.append(memory.blocks.of(make, (block,), repeated))
+        else:
+            kept.append(block)
+        seen.update(block.legs)
+    return kept
 
 
 def _entries(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from microseg.compiler.drafts import Block, Draft
     from microseg.compiler.expressions import Meanings, Statement
     from microseg.compiler.image import PolicyEntry, PolicyKey
+    from microseg.compiler.precedence import Leg
     from microseg.compiler.references import Named, References
     from microseg.diagnostics import Diagnostic
     from microseg.lang.files import ParsedFile, Text
@@ -44,6 +45,7 @@ class Joined:
     Attributes:
         sets, services: what the names of each stand for.
         set_ids, service_ids, rule_ids: the ids that names get, unless another is in the way.
+        legs: the lines by ids.
         rules: the entries, and of pairs.
 
     """
@@ -53,6 +55,7 @@ class Joined:
     set_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
     service_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
     rule_ids: Union[str, int] = field(default_factory=lambda: Union(_any))
+    legs: Union[Leg, bool] = field(default_factory=lambda: Union(_any))
     rules: Union[PolicyKey, PolicyEntry] = field(default_factory=lambda: Union(earlier))
 
 

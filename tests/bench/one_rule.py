@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench import large_policy
 from bench.applying import OPERATOR, a_host
+from bench.phases import CLI_THRESHOLDS
 from bench.results import Limit, Row, Section, Table, report
 
 from microseg.abi import Encoder, PolicyMap
@@ -109,7 +110,8 @@ class Run:
 
 
 def measure(files: Mapping[str, bytes]) -> tuple[Table, list[Limit]]:
-    """Change a rule again and again."""
+    """Change a rule again and again, in a process that looks for garbage as the agent does."""
+    gc.set_threshold(*CLI_THRESHOLDS)
     with a_host(Sizing()) as host, ConfinedCompiler() as compiler:
         run = Run(host, compiler)
         cold = run.apply(files)

@@ -23,7 +23,7 @@ COMMITS = st.lists(st.tuples(st.lists(LEGS, max_size=2), st.booleans()), min_siz
 def block_of(legs: list[Leg]) -> Block:
     places = (frozenset(each) for each in zip(*legs, strict=True))
     src, dst, service = places
-    return Block(tuple(legs), frozenset(legs), (), (src, dst, service), {})
+    return Block(tuple(legs), dict.fromkeys(legs, True), (), (src, dst, service), {})
 
 
 def all_at_once(blocks: list[Block]) -> list[int]:
