@@ -137,11 +137,22 @@ def _at_once(blocks: Sequence[Block], meeting: Meeting) -> list[Numbers]:
 def _behind(
     block: Block, near: int, blocks: Sequence[Block], numbers: Sequence[Numbers], meeting: Meeting
 ) -> Numbers:
-    """Return the numbers of a block behind those that it can meet."""
-    earlier = _ones(near)
-    legs = [leg for at in earlier for leg in blocks[at].legs]
-    before = [number for at in earlier for number in numbers[at]]
-    return tuple(precedence.of_legs([*legs, *block.legs], *meeting, before)[len(legs) :])
+    """Return the numbers of a block behind lines that it can meet, of the blocks that it can meet."""
+    meets = meeting.addresses, meeting.addresses, meeting.services
+    src, dst, service = map(_reached, block.members, meets)
+    earlier = [
+        (leg, number)
+        for at in _ones(near)
+        for leg, number in zip(blocks[at].legs, numbers[at], strict=True)
+        if leg.dst_set in dst and leg.src_set in src and leg.service in service
+    ]
+    legs = [*(leg for leg, _ in earlier), *block.legs]
+    return tuple(precedence.of_legs(legs, *meeting, [number for _, number in earlier])[len(earlier) :])
+
+
+def _reached(members: frozenset[int], meets: Meets) -> set[int]:
+    """Return all that some member overlaps."""
+    return set(members).union(*(meets[member] for member in members if member in meets))
 
 
 def _near(blocks: Sequence[Block], meeting: Meeting, last: Numbering) -> list[int]:
