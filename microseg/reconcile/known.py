@@ -10,6 +10,7 @@ from microseg.reconcile.records import Applied, GenerationNote, Names, Operation
 
 if TYPE_CHECKING:
     from microseg.reconcile.observed import Observed
+    from microseg.reconcile.records import NoteTexts
     from microseg.reconcile.revision import Revision
     from microseg.reconcile.state import StateStore
 
@@ -44,10 +45,17 @@ class Known:
         return self.note.names if self.note else Names()
 
 
-def recall(store: StateStore, observed: Observed, *, with_names: bool = True) -> Known:
+def recall(
+    store: StateStore, observed: Observed, texts: NoteTexts | None = None, *, with_names: bool = True
+) -> Known:
     """Return what is known of the generation in force; raises OSError when the directory can't be read.
 
-    Without names it takes no longer for a large policy than for a small one.
+    Args:
+        store: the state directory.
+        observed: the kernel's state.
+        texts: what this process has written before.
+        with_names: without, it takes no longer for a large policy than for a small one.
+
     """
     problems: list[str] = []
     try:
@@ -58,7 +66,7 @@ def recall(store: StateStore, observed: Observed, *, with_names: bool = True) ->
     if not observed.generation:
         return Known(state, problems=tuple(problems))
     applied = _recorded(state, observed)
-    note = _note(store, observed, problems) if with_names or applied is None else None
+    note = _note(store, observed, problems, texts) if with_names or applied is None else None
     if applied is None and note is not None:
         applied = _of_note(note)
     if applied is None:
@@ -66,9 +74,11 @@ def recall(store: StateStore, observed: Observed, *, with_names: bool = True) ->
     return Known(state, applied, note, tuple(problems))
 
 
-def _note(store: StateStore, observed: Observed, problems: list[str]) -> GenerationNote | None:
+def _note(
+    store: StateStore, observed: Observed, problems: list[str], texts: NoteTexts | None
+) -> GenerationNote | None:
     try:
-        return store.read_note(observed.generation, observed.configs[observed.live].digest)
+        return store.read_note(observed.generation, observed.configs[observed.live].digest, texts)
     except StateFileError as error:
         problems.append(error.message)
         return None

@@ -192,13 +192,21 @@ def state_from_json(value: Json) -> State:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NoteTexts:
-    """The JSON of what was written down before: of each rule, of all sets, and of all services."""
+    """What was written down before.
+
+    Attributes:
+        rules: the JSON of each rule.
+        sets, services: the JSON of all of them.
+        last: the last file, and what it says.
+
+    """
 
     rules: Translation[int, Attribution, str] = field(default_factory=Translation)
     sets: Last[Mapping[int, str], str] = field(default_factory=Last)
     services: Last[Mapping[int, str], str] = field(default_factory=Last)
+    last: tuple[bytes, GenerationNote] | None = None
 
 
 def note_to_text(note: GenerationNote, known: NoteTexts | None = None) -> str:

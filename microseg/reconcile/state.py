@@ -59,16 +59,27 @@ class StateStore:
         """
         return _read(self._state, records.state_from_json) or State()
 
-    def read_note(self, generation: int, digest: bytes | None = None) -> GenerationNote | None:
+    def read_note(
+        self, generation: int, digest: bytes | None = None, known: NoteTexts | None = None
+    ) -> GenerationNote | None:
         """Return what is known of a generation, None when nothing is or when its digest is another.
+
+        Args:
+            generation: which.
+            digest: of its entries.
+            known: what was written before: a file that is as it was written isn't taken apart.
 
         Raises:
             StateFileError: the file isn't ours, or broken.
             OSError: it can't be read.
 
         """
-        note = _read(self._note_path(generation), records.note_from_json)
-        if note is None or note.generation != generation or digest not in (None, note.digest):
+        path, last = self._note_path(generation), known.last if known else None
+        content = _content(path)
+        if content is None:
+            return None
+        note = last[1] if last and last[0] == content else _decoded(path, content, records.note_from_json)
+        if note.generation != generation or digest not in (None, note.digest):
             return None
         return note
 
@@ -93,8 +104,10 @@ class StateStore:
 
     def write_note(self, note: GenerationNote, known: NoteTexts | None = None) -> None:
         """Record what a generation is, with the help of what was written before. Raises OSError."""
-        content = records.note_to_text(note, known)
-        durable.write(self._note_path(note.generation), content.encode())
+        content = records.note_to_text(note, known).encode()
+        durable.write(self._note_path(note.generation), content)
+        if known:
+            known.last = content, note
 
     def remove_note(self, generation: int) -> None:
         """Forget a generation that never came into force. Raises OSError."""
@@ -207,10 +220,18 @@ class StateStore:
 
 def _read(path: Path, decode: Callable[[records.Json], Value]) -> Value | None:
     """Return a file's value, None when there is no such file."""
+    content = _content(path)
+    return None if content is None else _decoded(path, content, decode)
+
+
+def _content(path: Path) -> bytes | None:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _decoded(path: Path, content: bytes, decode: Callable[[records.Json], Value]) -> Value:
     try:
         return decode(json.loads(content))
     except _UNREADABLE as error:

@@ -33,7 +33,7 @@ def read(tx: Transaction) -> None:
     """Read what the kernel holds now, and what is known of it."""
     tx.observed, tx.live = read_live(tx.host.plane, tx.host.remembered.readings)
     tx.recognized = tx.host.remembered.recognize(tx.live)
-    tx.known = recall(tx.host.store, tx.observed)
+    tx.known = recall(tx.host.store, tx.observed, tx.host.remembered.note_texts)
     tx.warnings += tx.known.problems
 
 

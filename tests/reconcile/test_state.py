@@ -20,6 +20,7 @@ from microseg.reconcile.records import (
     GenerationNote,
     HistoryEntry,
     Names,
+    NoteTexts,
     Operation,
     Outcome,
     State,
@@ -64,6 +65,23 @@ def test_everything_is_read_as_it_was_written(store: StateStore) -> None:
     assert store.read_state() == State(APPLIED, None)
     assert store.read_note(3) == NOTE
     assert store.read_history() == [ENTRY]
+
+
+def test_a_note_that_is_as_it_was_written_is_not_taken_apart(store: StateStore) -> None:
+    texts = NoteTexts()
+    store.write_note(NOTE, texts)
+    assert store.read_note(3, NOTE.digest, texts) is NOTE
+    assert store.read_note(3, b"\5" * 32, texts) is None
+    assert store.read_note(4, None, texts) is None
+
+    path = store.root / "generations" / "3.json"
+    path.write_bytes(path.read_bytes().replace(b"allow", b"deny "))
+    altered = store.read_note(3, NOTE.digest, texts)
+    assert altered is not None
+    assert altered.names != NOTE.names
+    path.write_bytes(b"{")
+    with pytest.raises(StateFileError):
+        store.read_note(3, NOTE.digest, texts)
 
 
 def test_nothing_is_recorded_at_first(store: StateStore) -> None:
