@@ -116,6 +116,29 @@ struct ms_session {
 	__u8 created_high; /* 8 bits more */
 };
 
+/*
+ * Sessions that open, those of one hash: which of them there are, what is known of them, and behind it their keys. Each
+ * part begins on a cache line; to look for a session that isn't there takes only the first one.
+ */
+struct ms_opening_set {
+	__u64 tag[MS_OPENING_WAYS]; /* hash of the key; 0: free */
+	__u32 turn;		    /* who is displaced next */
+	__u32 recent;		    /* a bit for each that was found since it was stored, or last spared */
+	__u64 reserved[3];
+	struct ms_session session[MS_OPENING_WAYS];
+};
+
+struct ms_opening4 {
+	struct ms_opening_set set;
+	struct ms_key4 key[MS_OPENING_WAYS];
+};
+
+struct ms_opening6 {
+	struct ms_opening_set set;
+	struct ms_key6 key[MS_OPENING_WAYS];
+	__u64 reserved[4];
+};
+
 /* One direction of a flow in the flow cache of one CPU; behind it the addresses, as in the key of its session. */
 struct ms_line {
 	__u32 generation; /* it speaks under; 0: it doesn't speak */
@@ -235,6 +258,8 @@ MS_SAME_SIZE(struct ms_slot_config, MS_SIZEOF_SLOT_CONFIG);
 MS_SAME_SIZE(struct ms_key4, MS_SIZEOF_SESSION_KEY4);
 MS_SAME_SIZE(struct ms_key6, MS_SIZEOF_SESSION_KEY6);
 MS_SAME_SIZE(struct ms_session, MS_SIZEOF_SESSION);
+MS_SAME_SIZE(struct ms_opening4, MS_SIZEOF_OPENING4);
+MS_SAME_SIZE(struct ms_opening6, MS_SIZEOF_OPENING6);
 MS_SAME_SIZE(struct ms_lines4, MS_SIZEOF_LINES4);
 MS_SAME_SIZE(struct ms_lines6, MS_SIZEOF_LINES6);
 MS_SAME_SIZE(struct ms_fragment_key4, MS_SIZEOF_FRAGMENT_KEY4);

@@ -31,18 +31,6 @@ struct ms_denied_lines {
 };
 BPF_TABLE("percpu_array", int, struct ms_denied_lines, denied, 1 << MS_DENIED_PART_BITS);
 
-/* The high bits, which hang on all of the key, choose the line, those below them the place in `openings`. */
-ms_inline __u64 ms_denied_hash(const struct ms_packet *packet)
-{
-	const __u64 factor = 0x9e3779b97f4a7c15ULL, *word = packet->word;
-	__u64 hash = word[0] * factor ^ word[1];
-
-	if (packet->family != 4)
-		hash = ((hash * factor ^ word[2]) * factor ^ word[3]) * factor ^ word[4];
-	hash ^= hash >> 32;
-	return hash * factor;
-}
-
 /* All that a verdict on a packet hangs on beside its key and the policy. */
 ms_inline __u64 ms_denied_way(const struct ms_packet *packet, __u32 direction, const struct ms_settings *settings)
 {
@@ -56,7 +44,7 @@ ms_inline int ms_is_whole_of_flow(const struct ms_packet *packet)
 	return packet->kind == MS_KIND_FLOW && !packet->fragmented;
 }
 
-/* Its line among those of this CPU. */
+/* Its line among those of this CPU; bits below those that choose it choose the place in `openings`. */
 ms_inline struct ms_denied *ms_denied_line(__u64 hash)
 {
 	int part = hash >> (64 - MS_DENIED_PART_BITS);
@@ -76,7 +64,7 @@ ms_inline __u32 *ms_openings_of(__u64 hash)
 
 ms_inline __u32 ms_openings_now(const struct ms_packet *packet)
 {
-	__u32 *count = ms_openings_of(ms_denied_hash(packet));
+	__u32 *count = ms_openings_of(ms_key_hash(packet));
 
 	return count ? *(volatile __u32 *)count : 0;
 }
@@ -84,7 +72,7 @@ ms_inline __u32 ms_openings_now(const struct ms_packet *packet)
 /* A session of this key was stored: what was denied before it isn't any more. */
 ms_inline void ms_openings_tell(const struct ms_packet *packet)
 {
-	__u32 *count = ms_openings_of(ms_denied_hash(packet));
+	__u32 *count = ms_openings_of(ms_key_hash(packet));
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
@@ -111,7 +99,7 @@ ms_inline int ms_denied_again(const struct ms_packet *packet, struct ms_stats *s
 
 	if (!ms_is_spent(MS_BUDGET_EVENTS, now) || !ms_is_whole_of_flow(packet))
 		return 0;
-	hash = ms_denied_hash(packet);
+	hash = ms_key_hash(packet);
 	line = ms_denied_line(hash);
 	settings = config.lookup(&zero);
 	if (!line || !settings)
@@ -134,7 +122,7 @@ ms_inline void ms_denied_remember(const struct ms_packet *packet, __u32 generati
 {
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
-	struct ms_denied *line = ms_denied_line(ms_denied_hash(packet));
+	struct ms_denied *line = ms_denied_line(ms_key_hash(packet));
 
 	if (!settings || !line || !ms_is_whole_of_flow(packet))
 		return;

@@ -67,7 +67,7 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	ms_session_count(&session, &scratch->packet, scratch->now);
 	if (scratch->reopen)
 		ms_session_delete(&scratch->packet);
-	if (ms_opening_store(&scratch->packet, &session)) {
+	if (ms_opening_keep(&scratch->packet, &session)) {
 		stats->sessions_full++;
 		return;
 	}

@@ -28,18 +28,19 @@ MS_MAP("array", int, __u64, policy_root, 1, BPF_F_MMAPABLE);
 /* Settings: written by user space only. */
 MS_MAP("array", int, struct ms_settings, config, 1, 0);
 
-/* Sessions: both sides have spoken, and the opener again. Those that haven't are apart, so a flood of them evicts
- * no other. */
+/* Sessions: both sides have spoken, and the opener again. */
 MS_MAP("lru_hash", struct ms_key4, struct ms_session, session4, MS_ENTRIES_SESSION4, 0);
 MS_MAP("lru_hash", struct ms_key6, struct ms_session, session6, MS_ENTRIES_SESSION6, 0);
-MS_MAP("lru_hash", struct ms_key4, struct ms_session, opening4, MS_ENTRIES_OPENING4, 0);
-MS_MAP("lru_hash", struct ms_key6, struct ms_session, opening6, MS_ENTRIES_OPENING6, 0);
+
+/* Those that haven't are apart, so a flood of them evicts no other: sets by a hash of their keys, see opening.h. Memory
+ * that can be mapped begins on a page, so that their parts are cache lines. */
+MS_MAP("array", int, struct ms_opening4, opening4, MS_ENTRIES_OPENING4, BPF_F_MMAPABLE);
+MS_MAP("array", int, struct ms_opening6, opening6, MS_ENTRIES_OPENING6, BPF_F_MMAPABLE);
 
 /* How many sessions were stored, by a hash of their keys; see denied.h. */
 MS_MAP("array", int, __u32, openings, MS_ENTRIES_OPENINGS, 0);
 
-/* The flow cache: places of two lines each, a region of them for each CPU that there may be. Memory that can be mapped
- * begins on a page, so that places are cache lines. */
+/* The flow cache: places of two lines each, a region of them for each CPU that there may be. */
 MS_MAP("array", int, struct ms_lines4, flow4, MS_ENTRIES_FLOW4, BPF_F_MMAPABLE);
 MS_MAP("array", int, struct ms_lines6, flow6, MS_ENTRIES_FLOW6, BPF_F_MMAPABLE);
 

@@ -91,4 +91,19 @@ ms_inline __u16 ms_port(const struct ms_packet *packet, __u32 second)
 	return bpf_ntohs(second ? packet->key6.port[1] : packet->key6.port[0]);
 }
 
+/* 2^64 divided by the golden ratio, odd. */
+#define MS_HASH_FACTOR 0x9e3779b97f4a7c15ULL
+
+/* A hash of the key; its high bits hang on all of it. */
+ms_inline __u64 ms_key_hash(const struct ms_packet *packet)
+{
+	const __u64 factor = MS_HASH_FACTOR, *word = packet->word;
+	__u64 hash = word[0] * factor ^ word[1];
+
+	if (packet->family != 4)
+		hash = ((hash * factor ^ word[2]) * factor ^ word[3]) * factor ^ word[4];
+	hash ^= hash >> 32;
+	return hash * factor;
+}
+
 #endif

@@ -3,9 +3,35 @@
 #ifndef MICROSEG_POLICY_H
 #define MICROSEG_POLICY_H
 
-#include "address.h"
 #include "debug.h"
+#include "judged.h"
 #include "scratch.h"
+
+/* Write the sets that contain an endpoint of the packet's key to `id`, and return how many there are. The barriers keep
+ * both lookups apart, each of one map only: the kernel makes those direct calls. */
+ms_inline __u32 ms_sets_of(const struct ms_packet *packet, __u32 second, const int slot, __u32 *id)
+{
+	struct ms_set_list *list;
+
+	if (packet->family == 4) {
+		struct ms_ipcache4_key key = {.prefix_bits = 32};
+
+		key.address = second ? packet->key4.address[1] : packet->key4.address[0];
+		list = slot ? ipcache4_b.lookup(&key) : ipcache4_a.lookup(&key);
+		asm volatile("# 4" : "+r"(list));
+	} else {
+		struct ms_ipcache6_key key = {.prefix_bits = 128};
+		const struct ms_address6 *address = second ? &packet->key6.address[1] : &packet->key6.address[0];
+
+		__builtin_memcpy(key.address, address->word, sizeof(key.address));
+		list = slot ? ipcache6_b.lookup(&key) : ipcache6_a.lookup(&key);
+		asm volatile("# 6" : "+r"(list));
+	}
+	if (!list)
+		return 0;
+	__builtin_memcpy(id, list->id, sizeof(list->id));
+	return list->count;
+}
 
 /* Append the services under one port whose other port fits. */
 ms_inline void ms_add_services(struct ms_search *s, struct ms_service_key *key, __u16 other, const int slot)
@@ -21,6 +47,7 @@ ms_inline void ms_add_services(struct ms_search *s, struct ms_service_key *key, 
 
 		if (i >= count)
 			break;
+		s->narrow |= element->low != 0 || element->high != 0xffff;
 		if (other >= element->low && other <= element->high) {
 			s->service[s->services & (2 * MS_MAX_SERVICES - 1)] = element->id;
 			s->services++;
@@ -34,6 +61,7 @@ ms_inline void ms_find_services(struct ms_search *s, __u8 protocol, const struct
 	struct ms_service_key key = {.prefix_bits = 32, .axis = MS_AXIS_DESTINATION, .protocol = protocol};
 
 	s->services = 0;
+	s->narrow = slot_flags & MS_SLOT_HAS_SOURCE_PORTS;
 	key.port = bpf_htons(question->destination_port);
 	ms_add_services(s, &key, question->source_port, slot);
 	if (slot_flags & MS_SLOT_HAS_SOURCE_PORTS) {
@@ -84,9 +112,8 @@ ms_inline int ms_probe_all(struct ms_search *s, const int slot)
 	return 0;
 }
 
-/* Judge under the policy of one slot; `remember` says whether addresses may be. Returns 0 with the answer in the
- * search, or why the packet is refused (I6). */
-ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot, const int remember)
+/* Judge under the policy of one slot. Returns 0 with the answer in the search, or why the packet is refused (I6). */
+ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot)
 {
 	const struct ms_packet *packet = &scratch->packet;
 	const struct ms_question *question = &scratch->question;
@@ -104,20 +131,26 @@ ms_inline __u32 ms_judge_in(struct ms_scratch *scratch, const int slot, const in
 	s->rule = s->probes = 0;
 	s->verdict = defaults->default_verdict;
 	s->flags = defaults->default_flags;
-	s->sources = ms_sets_of(scratch, second, slot, remember, s->source);
-	s->destinations = ms_sets_of(scratch, !second, slot, remember, s->destination);
+	s->sources = ms_sets_of(packet, second, slot, s->source);
+	s->destinations = ms_sets_of(packet, !second, slot, s->destination);
 	ms_find_services(s, packet->protocol, question, slot, defaults->slot_flags);
 	if (!s->sources || !s->destinations)
 		return 0;
 	return ms_probe_all(s, slot) ? 0 : MS_DROP_PROBES;
 }
 
+/* Judge, or remember what was; a question of user space (remember: 0) touches nothing. */
 ms_inline __u32 ms_judge(struct ms_scratch *scratch, const int remember)
 {
-	__u32 outcome = scratch->generation & 1 ? ms_judge_in(scratch, 1, remember) : ms_judge_in(scratch, 0, remember);
+	__u32 outcome;
 
+	if (remember && ms_judged_before(scratch))
+		return 0;
+	outcome = scratch->generation & 1 ? ms_judge_in(scratch, 1) : ms_judge_in(scratch, 0);
 	ms_trace("verdict %u by rule %x after %u probes", scratch->search.verdict, scratch->search.rule,
 		 scratch->search.probes);
+	if (remember && !outcome)
+		ms_judged_remember(scratch);
 	return outcome;
 }
 

@@ -42,7 +42,8 @@ struct ms_search {
 	__u32 probes;
 	__u8 verdict;
 	__u8 flags;
-	__u8 reserved[2];
+	__u8 narrow; /* 1: it hangs on the source port */
+	__u8 reserved;
 };
 
 struct ms_scratch {

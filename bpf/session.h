@@ -7,7 +7,7 @@
 #ifndef MICROSEG_SESSION_H
 #define MICROSEG_SESSION_H
 
-#include "maps.h"
+#include "opening.h"
 #include "packet.h"
 
 ms_inline __u32 ms_boot_s(void)
@@ -44,27 +44,22 @@ ms_inline struct ms_session *ms_session_find(struct ms_packet *packet)
 	return session;
 }
 
-ms_inline struct ms_session *ms_opening_find(struct ms_packet *packet)
-{
-	struct ms_session *session;
-
-	if (packet->family == 4) {
-		session = opening4.lookup(&packet->key4);
-		MS_APART(4);
-	} else {
-		session = opening6.lookup(&packet->key6);
-		MS_APART(6);
-	}
-	return session;
-}
-
 /* Look in both maps; *opening says which one has it. */
 ms_inline struct ms_session *ms_find(struct ms_packet *packet, __u32 *opening)
 {
 	struct ms_session *session = ms_session_find(packet);
 
 	*opening = !session;
-	return session ? session : ms_opening_find(packet);
+	if (session)
+		return session;
+	if (packet->family == 4) {
+		session = ms_opening_find(4, packet);
+		MS_APART(4);
+	} else {
+		session = ms_opening_find(6, packet);
+		MS_APART(6);
+	}
+	return session;
 }
 
 ms_inline long ms_session_store(struct ms_packet *packet, struct ms_session *session)
@@ -74,19 +69,19 @@ ms_inline long ms_session_store(struct ms_packet *packet, struct ms_session *ses
 	return session6.update(&packet->key6, session);
 }
 
-ms_inline long ms_opening_store(struct ms_packet *packet, struct ms_session *session)
+ms_inline long ms_opening_keep(const struct ms_packet *packet, const struct ms_session *session)
 {
 	if (packet->family == 4)
-		return opening4.update(&packet->key4, session);
-	return opening6.update(&packet->key6, session);
+		return ms_opening_store(4, packet, session);
+	return ms_opening_store(6, packet, session);
 }
 
-ms_inline void ms_opening_delete(struct ms_packet *packet)
+ms_inline void ms_opening_end(const struct ms_packet *packet)
 {
 	if (packet->family == 4)
-		opening4.delete(&packet->key4);
+		ms_opening_delete(4, packet);
 	else
-		opening6.delete(&packet->key6);
+		ms_opening_delete(6, packet);
 }
 
 ms_inline void ms_session_delete(struct ms_packet *packet)
@@ -95,7 +90,7 @@ ms_inline void ms_session_delete(struct ms_packet *packet)
 		session4.delete(&packet->key4);
 	else
 		session6.delete(&packet->key6);
-	ms_opening_delete(packet);
+	ms_opening_end(packet);
 }
 
 /* 1 when the packet comes from the server of this session. */

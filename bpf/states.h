@@ -156,7 +156,7 @@ ms_inline void ms_session_advance(ms_frame *frame, struct ms_session *session, s
 		return;
 	session->ifindex = ms_frame_ifindex(frame);
 	if (ms_session_store(packet, session) == 0)
-		ms_opening_delete(packet);
+		ms_opening_end(packet);
 	ms_openings_tell(packet); /* who missed it in both maps meanwhile may have denied it */
 }
 

@@ -13,6 +13,7 @@ from microseg.abi import SLOTS, PolicyMap
 from microseg.kernel.bpf import Attributes, Command, address_of, object_info, program_by_id
 from microseg.kernel.errors import IncompatibleMapError, LoadError, NotFoundError
 from microseg.kernel.maps import Map
+from microseg.kernel.openings import OPENINGS, carry
 from microseg.kernel.shapes import MapShape
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 POLICY = (*(name.in_slot(slot) for name in PolicyMap for slot in range(SLOTS)), "slot_config", "policy_root")
 """Maps that decide about packets: without what is in them no policy is in force."""
 
-SESSIONS = ("session4", "session6", "opening4", "opening6")
+SESSIONS = ("session4", "session6", *OPENINGS)
 """Maps that programs write to at any time."""
 
 CACHES = ("flow4", "flow6")
@@ -85,6 +86,9 @@ def succession(present: Mapping[str, MapShape], wanted: Mapping[str, MapShape]) 
 
 def fill(before: Map, after: Map) -> None:
     """Copy all entries; raises LoadError when a policy map holds something else afterwards (I2)."""
+    if before.info.name in OPENINGS:
+        carry(before, after)
+        return
     entries = before.entries()
     after.update_many(entries)
     if before.info.name in POLICY and after.entries() != entries:
@@ -100,9 +104,13 @@ def follow_sessions(earlier: Path, current: Path) -> None:
             Map.pinned(current / name) as after,
         ):
             if (
-                before.info.id != after.info.id
-                and MapShape.of(before.info).layout == MapShape.of(after.info).layout
+                before.info.id == after.info.id
+                or MapShape.of(before.info).layout != MapShape.of(after.info).layout
             ):
+                continue
+            if name in OPENINGS:
+                carry(before, after)
+            else:
                 present = after.entries()
                 after.update_many({key: it for key, it in before.entries().items() if key not in present})
 

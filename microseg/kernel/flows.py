@@ -11,6 +11,7 @@ from microseg.abi import EntryFlag
 from microseg.abi_flow import Direction, Stats
 from microseg.abi_outcome import Outcome
 from microseg.abi_session import Session
+from microseg.kernel import openings
 from microseg.kernel.carrying import CACHES
 from microseg.kernel.clock import jiffies_now
 from microseg.kernel.events import EventReader
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from microseg.kernel.dataplane import PinnedDataPlane
 
 _ZERO = bytes(4)
-_SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
+_SESSION_MAPS = ("session4", "session6", *openings.OPENINGS)
 _ASK_AGAIN = 20
 _NOT_JUDGED = 0
 NO_PRECEDENCE = 0xFFFF_FFFF
@@ -122,12 +123,15 @@ class Flows:
         While packets pass, what a line hands to its session just now may be missed or seen twice.
         """
         pending = PendingCounts(self._dataplane.map(cache) for cache in CACHES)
-        for key, value in self._dataplane.map(name).entries().items():
+        sessions = self._dataplane.map(name)
+        found = openings.entries(sessions) if name in openings.OPENINGS else sessions.entries()
+        for key, value in found.items():
             yield pending.added_to(key, Session.from_bytes(key, value))
 
     def count_sessions(self) -> dict[str, int]:
         """Return the entries of each session map, timed out ones included until they are replaced."""
-        return {name: self._dataplane.map(name).count() for name in _SESSION_MAPS}
+        counts = {name: self._dataplane.map(name).count() for name in ("session4", "session6")}
+        return counts | {name: openings.count(self._dataplane.map(name)) for name in openings.OPENINGS}
 
     def events(self) -> EventReader:
         """Return a reader of events; of two at a time, each sees a part."""

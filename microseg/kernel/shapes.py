@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from microseg import abi, abi_cache, abi_flow, abi_outcome, abi_session, abi_settings
+from microseg import abi, abi_cache, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings
 from microseg.abi import PolicyMap
 from microseg.kernel.bpf import MapInfo, MapType, possible_cpus
 
@@ -70,8 +70,8 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
         "config": MapShape(MapType.ARRAY, 4, abi_settings.SETTINGS_SIZE, 1),
         "session4": MapShape(MapType.LRU_HASH, key4, session_size, sizing.sessions),
         "session6": MapShape(MapType.LRU_HASH, key6, session_size, sizing.sessions6),
-        "opening4": MapShape(MapType.LRU_HASH, key4, session_size, _opening(sizing.sessions)),
-        "opening6": MapShape(MapType.LRU_HASH, key6, session_size, _opening(sizing.sessions6)),
+        "opening4": MapShape(MapType.ARRAY, 4, abi_opening.OPENING4_SIZE, _sets(sizing.sessions), _MMAPABLE),
+        "opening6": MapShape(MapType.ARRAY, 4, abi_opening.OPENING6_SIZE, _sets(sizing.sessions6), _MMAPABLE),
         "flow4": MapShape(MapType.ARRAY, 4, abi_cache.LINES4_SIZE, _places(sizing.sessions), _MMAPABLE),
         "flow6": MapShape(MapType.ARRAY, 4, abi_cache.LINES6_SIZE, _places(sizing.sessions6 // 2), _MMAPABLE),
         "fragment4": MapShape(
@@ -89,8 +89,10 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
     }
 
 
-def _opening(sessions: int) -> int:
-    return max(sessions // OPENING_SHARE, 1024)
+def _sets(sessions: int) -> int:
+    """Return the sets for the share of so many sessions that open: a power of two."""
+    least = max(sessions // OPENING_SHARE, 1024) // abi_opening.WAYS
+    return 1 << least.bit_length()
 
 
 def _places(wanted: int) -> int:
@@ -117,5 +119,5 @@ def c_constants(shapes: Mapping[str, MapShape]) -> dict[str, int]:
         if not name.endswith("_b")
     }
     capacities |= {"MS_CPUS": possible_cpus()} if shapes else {}
-    modules = (abi, abi_cache, abi_flow, abi_outcome, abi_session, abi_settings)
+    modules = (abi, abi_cache, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings)
     return {name: value for module in modules for name, value in module.c_constants().items()} | capacities

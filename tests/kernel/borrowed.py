@@ -6,16 +6,18 @@ filters, entries, records) is its own and is made by the product's code.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from kernel.cache_lines import forget
+from kernel.cache_lines import empty, forget
 from kernel.laboratory import FRAGMENT_MAPS, SESSION_MAPS
 from kernel.sizing import SIZING
 
 from microseg.abi import SLOTS, PolicyMap
 from microseg.abi_settings import Settings
-from microseg.kernel.bpf import Descriptor
+from microseg.kernel.bpf import Descriptor, program_info
+from microseg.kernel.carrying import maps_reached
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.flows import Flows
 from microseg.kernel.loading import LoadAnswer
@@ -23,7 +25,7 @@ from microseg.kernel.loads import is_debug
 from microseg.kernel.maps import Map
 from microseg.kernel.programs import XDP, Unit
 from microseg.kernel.shapes import MapShape
-from microseg.reconcile.dataplane import Sizing
+from microseg.reconcile.dataplane import NotLoadedError, Sizing
 
 SMALL = Sizing(addresses=64, services=64, rules=64, sessions=1024, sessions6=1024, rule_counters=64)
 
@@ -104,7 +106,7 @@ class BorrowingPlane(PinnedDataPlane):
                 _pin_again(lent / "maps" / name, folder / "maps" / name)
                 if name in self._emptied:
                     with Map.pinned(folder / "maps" / name) as found:
-                        _empty(found)
+                        empty(found)
         for name in ("jumps", *unit.functions()):
             _pin_again(unit.folder(lent) / name, into / name)
         return LoadAnswer()
@@ -112,18 +114,26 @@ class BorrowingPlane(PinnedDataPlane):
 
 def _forget_everything(plane: PinnedDataPlane) -> None:
     for name in EMPTIED:
-        _empty(plane.map(name))
+        empty(plane.map(name))
     for name in ZEROED:
         found = plane.map(name)
         found.update_many({key: bytes(len(value)) for key, value in found.entries().items() if any(value)})
     forget(plane)
+    _forget_judgements(plane)
     plane.write_settings(Settings(hz=plane.read_settings().hz))
     with Flows(plane).events() as reader:
         list(reader.read())
 
 
-def _empty(found: Map) -> None:
-    found.delete_many(list(found.entries()))
+def _forget_judgements(plane: PinnedDataPlane) -> None:
+    """Empty what only programs know of: it speaks for generations, whose numbers begin anew."""
+    for name in ("ingress", "xdp/ingress"):
+        with suppress(NotLoadedError), plane.program(name) as program:
+            reached = maps_reached(program_info(program.fd).id)
+            for judged in ("judged4", "judged6"):
+                empty(reached[judged])
+            for opened in reached.values():
+                opened.close()
 
 
 def _pin_again(path: Path, other: Path) -> None:

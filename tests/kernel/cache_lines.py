@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from microseg.abi_cache import UNTIL_BITS, Line, lines
+from microseg.kernel.bpf import MapType
 from microseg.kernel.carrying import CACHES
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.maps import Map
@@ -37,11 +38,19 @@ def staying() -> Iterator[list[int]]:
         os.sched_setaffinity(0, before)
 
 
+def empty(any_map: Map) -> None:
+    """Leave nothing in a map: of a hash no entry, of memory that can be mapped only zeroes."""
+    if any_map.info.type == MapType.ARRAY:
+        with _memory(any_map) as memory:
+            memory[:] = bytes(len(memory))
+    else:
+        any_map.delete_many(list(any_map.entries()))
+
+
 def forget(plane: PinnedDataPlane) -> None:
     """Empty all lines."""
     for name in CACHES:
-        with _memory(plane.map(name)) as memory:
-            memory[:] = bytes(len(memory))
+        empty(plane.map(name))
 
 
 def older(plane: PinnedDataPlane, jiffies: int) -> None:

@@ -41,7 +41,7 @@ def main(maps_dir: str, programs_dir: str) -> None:
     headers = load._headers()  # noqa: SLF001  # what run() does, short of loading
     module = load._compile(headers)  # noqa: SLF001  # likewise
     version = bcc.BPF(text=VERSION, cflags=headers.compiler_flags())
-    names = [*shapes, "scratch", "jumps", "budgets", "denied", "addresses"]
+    names = [*shapes, "scratch", "jumps", "budgets", "denied", "judged4", "judged6"]
     answer = {
         "clang": int.from_bytes(version.dump_func(b"clang")[4:8], "little"),
         "maps": {module[name].map_fd: name for name in names},

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kernel.cache_lines import forget
+from kernel.cache_lines import empty
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
@@ -25,8 +25,10 @@ from microseg.abi_session import Session
 from microseg.abi_settings import Settings
 from microseg.compiler.ids import assign, rule_names
 from microseg.compiler.lower import lower
+from microseg.kernel.carrying import CACHES
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.kernel.flows import Answer, Flows
+from microseg.kernel.openings import OPENINGS
 from microseg.kernel.packet_run import FrameContext
 from microseg.policy.addresses import AddressSet
 from microseg.policy.rules import Action, Default, Mode, NamedService, NamedSet, Policy, Rule, Ruleset
@@ -34,7 +36,7 @@ from microseg.policy.services import ANY_SERVICE, ServiceSet
 from microseg.reconcile.dataplane import Hook
 from microseg.source import Span
 
-SESSION_MAPS = ("session4", "session6", "opening4", "opening6")
+SESSION_MAPS = ("session4", "session6", *OPENINGS)
 FRAGMENT_MAPS = ("fragment4", "fragment6")
 MANY = 1_000_000
 NOWHERE = Span("lab.mseg", 1, 1, 1, 2)
@@ -97,13 +99,17 @@ class Laboratory:
     def clear(self) -> None:
         """Forget flows, counts and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
-        for name in (*SESSION_MAPS, *FRAGMENT_MAPS, "rule_counters"):
-            remembered = self.plane.map(name)
-            remembered.delete_many(list(remembered.entries()))
-        forget(self.plane)
+        self.forget_sessions()
+        for name in (*FRAGMENT_MAPS, "rule_counters"):
+            empty(self.plane.map(name))
         settings = Settings(hz=self.plane.read_settings().hz, events_per_s=MANY, answers_per_s=MANY)
         self.plane.write_settings(settings)
         self.events()
+
+    def forget_sessions(self) -> None:
+        """Forget all sessions, and what the flow cache knows of them."""
+        for name in (*SESSION_MAPS, *CACHES):
+            empty(self.plane.map(name))
 
     def close(self) -> None:
         self.plane.write_root(Root())

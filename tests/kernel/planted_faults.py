@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +51,10 @@ def is_found(lab: Laboratory, scenes: tuple[Callable[[Laboratory], None], ...], 
 
 
 @contextmanager
-def planted(fault: Fault, pins: Path, folder: Path) -> Iterator[Laboratory]:
-    """Load the programs with a fault in a copy of their sources, which are in a folder meanwhile."""
+def planted(fault: Fault, pins: Path, folder: Path, *more: Fault) -> Iterator[Laboratory]:
+    """Load the programs with faults in a copy of their sources, which are in a folder meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", _sources_with(fault, folder))
+        patch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", _sources_with((fault, *more), folder))
         plane = PinnedDataPlane(pins)
         plane.load(SIZING)
         try:
@@ -63,10 +63,11 @@ def planted(fault: Fault, pins: Path, folder: Path) -> Iterator[Laboratory]:
             plane.unload()
 
 
-def _sources_with(fault: Fault, folder: Path) -> Path:
+def _sources_with(faults: Sequence[Fault], folder: Path) -> Path:
     copied = Path(shutil.copytree(BPF_DIRECTORY, folder / "bpf"))
-    file = copied / fault.file
-    text = file.read_text(encoding="utf-8")
-    assert text.count(fault.right) == 1, f"{fault.file} has not exactly one {fault.right!r}"
-    file.write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
+    for fault in faults:
+        file = copied / fault.file
+        text = file.read_text(encoding="utf-8")
+        assert text.count(fault.right) == 1, f"{fault.file} has not exactly one {fault.right!r}"
+        file.write_text(text.replace(fault.right, fault.wrong), encoding="utf-8")
     return copied

@@ -6,7 +6,7 @@ import os
 import struct
 from dataclasses import dataclass, replace
 
-from kernel import cache_lines
+from kernel import cache_lines, opening_sets
 from kernel.laboratory import SESSION_MAPS, Laboratory
 from kernel.session_model import ModelSession, SessionModel
 from kernel.session_packets import Kind, Talk, frame_of
@@ -113,9 +113,10 @@ class Lockstep:
         """Have every session be older."""
         self.model.now_s += steps * STEP_S
         jiffies = steps * STEP_S * self._hz
-        for name in SESSION_MAPS:
+        for name in ("session4", "session6"):
             sessions = self._lab.plane.map(name)
             sessions.update_many({key: older(value, jiffies) for key, value in sessions.entries().items()})
+        opening_sets.change_all(self._lab.plane, lambda value: older(value, jiffies))
         cache_lines.older(self._lab.plane, jiffies)
 
     def adopt(self, *, adopting: bool) -> None:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from random import Random
 
 import pytest
-from kernel.laboratory import SESSION_MAPS, Laboratory
+from kernel.laboratory import Laboratory
 from long_runs import amount
 from random_policies import packets, policy_text
 from wire import can_be_sent, frame
@@ -99,14 +99,8 @@ def test_the_whole_program_passes_and_drops_as_the_evaluator_says(lab: Laborator
             result = lab.flows.run(frame(packet))
             assert result.passed == passes, f"seed {seed}: {packet}\n{text}"
             tried[passes] += 1
-            forget_sessions(lab)
+            lab.forget_sessions()
     assert min(tried[True], tried[False]) > 0
-
-
-def forget_sessions(lab: Laboratory) -> None:
-    for name in SESSION_MAPS:
-        sessions = lab.plane.map(name)
-        sessions.delete_many(list(sessions.entries()))
 
 
 def rule_ids(compilation: Compilation) -> dict[OrderedRule, int]:

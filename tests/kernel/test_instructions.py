@@ -21,6 +21,7 @@ from scapy.packet import Packet as Frame
 from microseg.abi import Root, SlotConfig
 from microseg.abi_cache import LINES4_SIZE, LINES6_SIZE
 from microseg.abi_flow import RULE_COUNT_SIZE, STATS_SIZE
+from microseg.abi_opening import OPENING4_SIZE
 from microseg.abi_session import State
 from microseg.abi_settings import Settings
 from microseg.kernel.programs import TC
@@ -37,6 +38,7 @@ MEMORY = 256 * 64
 DENIED_PARTS = 16
 """Of what a processor remembers, and the bytes of a part."""
 HOT = {"stats": 1, "policy_root": 1}
+JUDGED_SHARE, OPENING_SETS = 32_769, 512
 CACHE_PLACES = 64
 """At least as many as the maps have that the code is compiled for."""
 CLIENT, SERVER = "10.1.1.1", "10.1.2.1"
@@ -90,7 +92,10 @@ def machine(compiled: Compiled) -> Machine:
         made.put("budgets", index, bytes(16))
     for part in range(DENIED_PARTS):
         made.put("denied", part.to_bytes(4, "little"), bytes(MEMORY))
-    made.put("addresses", ZERO, bytes(MEMORY))
+    for place in range(JUDGED_SHARE):
+        made.put("judged4", place.to_bytes(4, "little"), bytes(64))
+    for place in range(OPENING_SETS):
+        made.put("opening4", place.to_bytes(4, "little"), bytes(OPENING4_SIZE))
     for place in range(OPENINGS):
         made.put("openings", place.to_bytes(4, "little"), bytes(4))
     return made
@@ -161,12 +166,12 @@ JUDGED = {
     "budgets": 1,
     "openings": 1,
     "session4": 2,
-    "opening4": 1,
+    "opening4": 2,
     "scratch": 2,
     "config": 1,
     "slot_config": 1,
     "flow4": 2,
-    "addresses": 2,
+    "judged4": 2,
     "ipcache4_a": 2,
     "service_a": 1,
     "rule_counters": 1,
@@ -177,7 +182,7 @@ JUDGED = {
 def test_denied(compiled: Compiled, machine: Machine) -> None:
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == DROPS
-    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1182)
+    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1216)
     assert dict(way.written) == {"rule_counters": 1}
 
 
@@ -196,5 +201,16 @@ def test_first_of_a_flow(compiled: Compiled, machine: Machine) -> None:
     machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == PASSES
-    check(compiled, way, JUDGED | {"config": 2, "openings": 2}, 1074)
-    assert dict(way.written) == {"rule_counters": 1, "opening4": 1}
+    check(compiled, way, JUDGED | {"config": 2, "openings": 2, "opening4": 4}, 1246)
+    assert dict(way.written) == {"rule_counters": 1}
+
+
+def test_first_of_a_flow_like_one_before(compiled: Compiled, machine: Machine) -> None:
+    """The same client asks again, from another port: nothing is matched, nothing probed."""
+    machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
+    machine.run("ms_ingress", bytes(udp(CLIENT, SERVER, 40001, 99, b"payload of it")))
+    way = machine.run("ms_ingress", bytes(NEW))
+    assert way.result == PASSES
+    searched = {"slot_config", "ipcache4_a", "service_a"}
+    known = {name: times for name, times in JUDGED.items() if name not in searched}
+    check(compiled, way, known | {"config": 2, "openings": 2, "opening4": 4, "judged4": 1}, 1091)

@@ -117,20 +117,23 @@ def test_maps_grow_and_keep_what_is_in_them(home: Path) -> None:
     lab.enforce(allow("0.0.0.0/0", "0.0.0.0/0"))
     lab.open_tcp()
     before = {name: plane.read_map(1, name).entries() for name in PolicyMap}
-    larger = replace(SIZING, sessions=8192, rules=16384)
-    places = plane.map("flow4").info.max_entries
+    assert lab.send(tcp("10.1.1.1", "10.1.2.1", 40001, 80, "S")).passed
+    larger = replace(SIZING, sessions=16384, rules=16384)
+    places, sets = (plane.map(name).info.max_entries for name in ("flow4", "opening4"))
     assert plane.reasons_to_load(larger, debug=False) == (
         "the map policy_a is to hold 16384 entries, not 8192",
         "the map policy_b is to hold 16384 entries, not 8192",
-        "the map session4 is to hold 8192 entries, not 4096",
-        f"the map flow4 is to hold {2 * places} entries, not {places}",
+        "the map session4 is to hold 16384 entries, not 4096",
+        f"the map opening4 is to hold {2 * sets} entries, not {sets}",
+        f"the map flow4 is to hold {4 * places} entries, not {places}",
     )
     assert plane.load(larger).lost == ()
     assert plane.reasons_to_load(SIZING, debug=False) == (), "none shrinks"
-    assert plane.map("session4").info.max_entries == 8192
+    assert plane.map("session4").info.max_entries == 16384
     assert {name: plane.read_map(1, name).entries() for name in PolicyMap} == before
     again = Laboratory(PinnedDataPlane(home))
     assert again.outcome(tcp("10.1.1.1", "10.1.2.1", 40000, 80, "A")) is abi_outcome.Outcome.PASS_SESSION
+    assert again.outcome(tcp("10.1.2.1", "10.1.1.1", 80, 40001, "SA")) is abi_outcome.Outcome.PASS_SESSION
 
 
 @pytest.mark.usefixtures("borrowed", "namespace")

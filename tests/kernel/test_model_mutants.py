@@ -141,7 +141,7 @@ IN_LONG_RUNS = (
     Fault(
         "an established session stays among the opening ones",
         "states.h",
-        "ms_session_store(packet, session) == 0)\n\t\tms_opening_delete(packet);",
+        "ms_session_store(packet, session) == 0)\n\t\tms_opening_end(packet);",
         "ms_session_store(packet, session) == 0)\n\t\t;",
     ),
 )

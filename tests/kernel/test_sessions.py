@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from kernel.laboratory import ANY, Laboratory, allow, deny, tcp, udp
+from kernel.opening_sets import opening
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
@@ -66,12 +67,12 @@ def test_the_opener_is_the_client_whichever_address_is_greater(lab: Laboratory, 
 def test_handshake_moves_the_session_to_the_main_map(lab: Laboratory) -> None:
     lab.enforce(allow(WEB, APP))
     lab.send(forward("S"))
-    assert [s.state for s in in_map(lab, "opening4")] == [State.OPENING]
+    assert [s.state for s in opening(lab.plane)] == [State.OPENING]
     lab.send(back("SA"))
-    assert [s.state for s in in_map(lab, "opening4")] == [State.ANSWERED]
+    assert [s.state for s in opening(lab.plane)] == [State.ANSWERED]
     assert in_map(lab, "session4") == []
     lab.send(forward("A"))
-    assert in_map(lab, "opening4") == []
+    assert opening(lab.plane) == []
     (session,) = in_map(lab, "session4")
     assert (session.state, session.packets) == (State.STEADY, (2, 1))
     lab.send(back("PA", b"data"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kernel.laboratory import Laboratory, allow, deny, tcp
+from kernel.opening_sets import opening
 from scapy.layers.inet import TCP
 from scapy.packet import Packet as Frame
 
@@ -90,9 +91,9 @@ def test_state_after_packets(lab: Laboratory, name: str) -> None:
 
 def test_established_session_leaves_the_opening_map(lab: Laboratory) -> None:
     play(lab, "> S, < SA")
-    assert (len(lab.plane.map("session4").entries()), len(lab.plane.map("opening4").entries())) == (0, 1)
+    assert (len(lab.plane.map("session4").entries()), len(opening(lab.plane))) == (0, 1)
     play(lab, "> A")
-    assert (len(lab.plane.map("session4").entries()), len(lab.plane.map("opening4").entries())) == (1, 0)
+    assert (len(lab.plane.map("session4").entries()), len(opening(lab.plane))) == (1, 0)
 
 
 def test_spoofed_client_alone_never_gets_out_of_the_opening_map(lab: Laboratory) -> None:
@@ -214,7 +215,7 @@ def test_guessed_handshakes_push_out_no_session(lab: Laboratory) -> None:
         for packet in (tcp(CLIENT, SERVER, port, 80, "S"), answer, tcp(CLIENT, SERVER, port, 80, "A")):
             assert lab.send(packet).passed
     assert len(lab.plane.map("session4").entries()) == 1
-    assert len(lab.plane.map("opening4").entries()) == 200
+    assert len(opening(lab.plane)) == 200
 
 
 @pytest.mark.parametrize(

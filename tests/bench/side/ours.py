@@ -32,15 +32,7 @@ class Ours:
         plane = PinnedDataPlane(place.pins)
         place.open.callback(plane.close)
         place.open.callback(plane.unload)
-        plane.load(
-            Sizing(
-                rules=262_144,
-                addresses=131_072,
-                rule_counters=131_072,
-                sessions=place.sessions,
-                sessions6=place.sessions,
-            )
-        )
+        plane.load(Sizing(sessions=place.sessions, sessions6=place.sessions))
         settings = plane.read_settings()
         plane.write_settings(replace(settings, idle_s=dict.fromkeys(settings.idle_s, AN_HOUR_S)))
         self._lab = Laboratory(plane, self._hook)
