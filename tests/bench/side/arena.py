@@ -33,6 +33,8 @@ PORTS = 64_000
 """Flows of one client."""
 SESSIONS = 120_000
 """What a filter must be able to remember unless more is asked for."""
+RULES = 10_000
+"""What it must be able to enforce unless more is asked for."""
 _CONNECTIONS, _BUCKETS = 8_000_000, 4_194_304
 _MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _HASHSIZE = Path("/sys/module/nf_conntrack/parameters/hashsize")
@@ -166,7 +168,9 @@ def _differ(passed: int, wanted: int) -> bool:
 
 
 @contextmanager
-def arena(contestants: Sequence[Contestant], rounds: int, sessions: int = SESSIONS) -> Iterator[Arena]:
+def arena(
+    contestants: Sequence[Contestant], rounds: int, *, sessions: int = SESSIONS, rules: int = RULES
+) -> Iterator[Arena]:
     """Set all of them up; nothing of it is left afterwards."""
     with ExitStack() as stack:
         stack.enter_context(_many_connections(_BUCKETS if sessions > SESSIONS else 0))
@@ -178,7 +182,7 @@ def arena(contestants: Sequence[Contestant], rounds: int, sessions: int = SESSIO
         for number, contestant in enumerate(contestants):
             say(f"  {contestant.name}")
             receiver = lab.receivers[contestant.name]
-            contestant.set_up(Place(receiver, pins / f"c{number}", sessions, stack))
+            contestant.set_up(Place(receiver, pins / f"c{number}", sessions, rules, stack))
             entries.append(Entry(contestant, receiver))
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         yield Arena(Sender(sending, lab.sender), entries, rounds)

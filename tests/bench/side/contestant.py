@@ -67,6 +67,7 @@ class Place:
         receiver: its host.
         pins: a folder of a BPF file system, which doesn't exist yet.
         sessions: how many it must be able to remember.
+        rules: how many it must be able to enforce.
         open: what takes it down again.
 
     """
@@ -74,6 +75,7 @@ class Place:
     receiver: Receiver
     pins: Path
     sessions: int
+    rules: int
     open: ExitStack
 
 

@@ -32,7 +32,7 @@ class Ours:
         plane = PinnedDataPlane(place.pins)
         place.open.callback(plane.close)
         place.open.callback(plane.unload)
-        plane.load(Sizing(sessions=place.sessions, sessions6=place.sessions))
+        plane.load(_sizing(place))
         settings = plane.read_settings()
         plane.write_settings(replace(settings, idle_s=dict.fromkeys(settings.idle_s, AN_HOUR_S)))
         self._lab = Laboratory(plane, self._hook)
@@ -45,6 +45,17 @@ class Ours:
 
     def forget(self) -> None:
         """Do nothing: sessions take no more time the more there are."""
+
+
+def _sizing(place: Place) -> Sizing:
+    """Return the usual capacities, or larger ones: a rule is an address and two entries."""
+    usual, rules = Sizing(sessions=place.sessions, sessions6=place.sessions), place.rules
+    return replace(
+        usual,
+        addresses=max(usual.addresses, 2 * rules),
+        rules=max(usual.rules, 4 * rules),
+        rule_counters=max(usual.rule_counters, 2 * rules),
+    )
 
 
 def policy(rules: Rules) -> list[Rule]:
