@@ -33,11 +33,12 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, 524)
 class Map(Descriptor):
     """A map by its descriptor. Values of per-CPU maps are those of all CPUs in one (see split_per_cpu)."""
 
-    __slots__ = ("_stride", "info")
+    __slots__ = ("_room", "_stride", "info")
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.info: MapInfo = map_info(fd)
+        self._room = _BATCH
         per_cpu = self.info.type in (MapType.PERCPU_HASH, MapType.PERCPU_ARRAY)
         self._stride = _round8(self.info.value_size) * possible_cpus() if per_cpu else self.info.value_size
 
@@ -74,7 +75,9 @@ class Map(Descriptor):
         except UnsupportedError:
             found = list(self._one_by_one())
         keys, values = (b"".join(each) for each in zip(*found, strict=True)) if found else (b"", b"")
-        return Reading(keys, values, self.info.key_size, self._stride)
+        reading = Reading(keys, values, self.info.key_size, self._stride)
+        self._room = _BATCH + len(reading)  # the next time by one call, which another thread can wait for
+        return reading
 
     def count(self) -> int:
         """Return the number of entries, without keeping them."""
@@ -144,7 +147,7 @@ class Map(Descriptor):
 
     def _batches(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values by LOOKUP_BATCH; raises UnsupportedError before the first ones."""
-        room = min(_BATCH, self.info.max_entries)
+        room = min(self._room, self.info.max_entries)
         position = ctypes.create_string_buffer(max(self.info.key_size, 8))
         began = False
         while True:

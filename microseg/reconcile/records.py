@@ -199,6 +199,7 @@ class NoteTexts:
     Attributes:
         rules: the JSON of each rule.
         sets, services: the JSON of all of them.
+        names: the JSON of all these together.
         last: the last file, and what it says.
 
     """
@@ -206,12 +207,22 @@ class NoteTexts:
     rules: Translation[int, Attribution, str] = field(default_factory=Translation)
     sets: Last[Mapping[int, str], str] = field(default_factory=Last)
     services: Last[Mapping[int, str], str] = field(default_factory=Last)
+    names: Last[Names, bytes] = field(default_factory=Last)
     last: tuple[bytes, GenerationNote] | None = None
 
+    def put(self, names: Names) -> bytes:
+        """Put names into JSON: the last members of an object, and its end. Once, if they are the same."""
+        return self.names.of(lambda _: self._all(names), names)
 
-def note_to_text(note: GenerationNote, known: NoteTexts | None = None) -> str:
+    def _all(self, names: Names) -> bytes:
+        sets = self.sets.of(partial(_names_to_text, names.sets), names.sets)
+        services = self.services.of(partial(_names_to_text, names.services), names.services)
+        rules = ", ".join(self.rules.of(names.rules, _rule_to_text).values())
+        return f'"sets": {sets}, "services": {services}, "rules": {{{rules}}}}}'.encode()
+
+
+def note_to_bytes(note: GenerationNote, known: NoteTexts | None = None) -> bytes:
     """Return the content of a generation's file, JSON; the text of what is known is as before."""
-    known = known or NoteTexts()
     value = {
         "format": FORMAT,
         "generation": note.generation,
@@ -219,11 +230,8 @@ def note_to_text(note: GenerationNote, known: NoteTexts | None = None) -> str:
         "revision": revision_to_json(note.revision),
         "staged_at": note.staged_at.isoformat(),
     }
-    sets = known.sets.of(partial(_names_to_text, note.names.sets), note.names.sets)
-    services = known.services.of(partial(_names_to_text, note.names.services), note.names.services)
-    rules = ", ".join(known.rules.of(note.names.rules, _rule_to_text).values())
     head = json.dumps(value, ensure_ascii=False)[:-1]
-    return f'{head}, "sets": {sets}, "services": {services}, "rules": {{{rules}}}}}'
+    return f"{head}, ".encode() + (known or NoteTexts()).put(note.names)
 
 
 def _names_to_text(names: Mapping[int, str], before: str | None) -> str:

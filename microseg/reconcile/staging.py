@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from microseg.abi import NO_DIGEST, PolicyMap, SlotConfig
+from microseg.reconcile.aside import Aside
 from microseg.reconcile.errors import VerifyError
 from microseg.reconcile.observed import read_config
 from microseg.reconcile.plan import differences
@@ -13,9 +14,19 @@ from microseg.reconcile.readback import Readings
 from microseg.tables import differing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from microseg.abi import Entries, SlotContents
     from microseg.reconcile.dataplane import DataPlane
     from microseg.reconcile.plan import Change
+
+
+LARGEST = PolicyMap.POLICY
+"""The map that takes the kernel about as long as the others together."""
+
+
+def _nothing() -> None:
+    pass
 
 
 def stage(plane: DataPlane, slot: int, before: SlotContents, contents: SlotContents, generation: int) -> int:
@@ -49,7 +60,13 @@ def stage(plane: DataPlane, slot: int, before: SlotContents, contents: SlotConte
 
 
 def verify(
-    plane: DataPlane, slot: int, contents: SlotContents, generation: int, readings: Readings | None = None
+    plane: DataPlane,
+    slot: int,
+    contents: SlotContents,
+    generation: int,
+    readings: Readings | None = None,
+    *,
+    meanwhile: Callable[[], object] = _nothing,
 ) -> None:
     """Read the whole slot back and compare every entry with what was to be staged (I2).
 
@@ -59,6 +76,7 @@ def verify(
         contents: what it is to hold.
         generation: its number.
         readings: what was read before; it makes no difference to the result.
+        meanwhile: what else is to do, that nobody sees; the kernel takes its time.
 
     Raises:
         VerifyError: it holds something else.
@@ -66,7 +84,10 @@ def verify(
 
     """
     readings = readings or Readings()
-    found = {name: plane.read_map(slot, name) for name in PolicyMap}
+    with Aside(lambda: plane.read_map(slot, LARGEST)) as largest:
+        found = {name: plane.read_map(slot, name) for name in PolicyMap if name is not LARGEST}
+        meanwhile()
+    found[LARGEST] = largest.value
     config, expected = read_config(plane, slot), replace(contents.config, generation=generation)
     if config != expected:
         raise VerifyError(f"the config of slot {slot} reads back as {config}, staged was {expected}")

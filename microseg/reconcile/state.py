@@ -104,7 +104,7 @@ class StateStore:
 
     def write_note(self, note: GenerationNote, known: NoteTexts | None = None) -> None:
         """Record what a generation is, with the help of what was written before. Raises OSError."""
-        content = records.note_to_text(note, known).encode()
+        content = records.note_to_bytes(note, known)
         durable.write(self._note_path(note.generation), content)
         if known:
             known.last = content, note

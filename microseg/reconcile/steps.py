@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.abi import Root
@@ -130,9 +131,10 @@ def unstage(tx: Transaction) -> None:
 def verify(tx: Transaction) -> None:
     """Read the standby slot back, whole (I2); somebody may have altered it since it was seen."""
     plane, slot, contents = tx.host.plane, tx.observed.standby, tx.desired.contents
-    readings = tx.host.remembered.readings
+    readings, texts = tx.host.remembered.readings, tx.host.remembered.note_texts
+    word_note = partial(texts.put, tx.desired.names)
     try:
-        staging.verify(plane, slot, contents, tx.generation, readings)
+        staging.verify(plane, slot, contents, tx.generation, readings, meanwhile=word_note)
     except VerifyError:
         if not tx.is_guess:
             raise
