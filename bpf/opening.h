@@ -73,15 +73,15 @@ ms_inline __u32 ms_opening_free(const struct ms_opening_set *set)
 	return taken ^ MS_OPENING_ALL;
 }
 
-/* The first of some ways; none: MS_OPENING_WAYS or more. The verifier has to see the check of that in one register: so
- * it is as wide as one, and the compiler must not know better. */
-ms_inline __u64 ms_opening_first(__u32 ways)
+/* The first of some ways; there is one. The mask is for the verifier, and the compiler must not know that it changes
+ * nothing. */
+ms_inline __u64 ms_opening_first(__u64 ways)
 {
-	const __u64 all = ways | 1ULL << MS_OPENING_WAYS, first = all & -all;
+	const __u64 first = ways & -ways;
 	__u64 way = (first >> 1) - (first >> 3); /* of 1, 2, 4, 8: 0, 1, 2, 3 */
 
 	asm volatile("" : "+r"(way));
-	return way;
+	return way & (MS_OPENING_WAYS - 1);
 }
 
 ms_inline int ms_opening_is_of(const int family, const struct ms_opening_set *set, __u64 way,
@@ -101,12 +101,16 @@ ms_inline int ms_opening_is_of(const int family, const struct ms_opening_set *se
 ms_inline struct ms_session *ms_opening_in(const int family, struct ms_opening_set *set, __u64 tag,
 					   const struct ms_packet *packet)
 {
+	__u32 found;
 	__u64 way;
 
 	if (!set)
 		return 0;
-	way = ms_opening_first(ms_opening_ways(set, tag));
-	if (way >= MS_OPENING_WAYS || !ms_opening_is_of(family, set, way, packet))
+	found = ms_opening_ways(set, tag);
+	if (!found)
+		return 0;
+	way = ms_opening_first(found);
+	if (!ms_opening_is_of(family, set, way, packet))
 		return 0;
 	if (!(set->recent >> way & 1))
 		set->recent |= 1U << way;
@@ -125,13 +129,13 @@ ms_inline struct ms_session *ms_opening_find(const int family, const struct ms_p
 /* The way to displace: in turn, but not one that was found since it was stored or spared. */
 ms_inline __u64 ms_opening_turn(struct ms_opening_set *set)
 {
-	__u64 way = set->turn;
+	__u64 way = set->turn & (MS_OPENING_WAYS - 1);
 
 	for (int spared = 0; spared < MS_OPENING_WAYS && set->recent >> way & 1; spared++) {
 		set->recent &= ~(1U << way);
-		way = way + 1 < MS_OPENING_WAYS ? way + 1 : 0;
+		way = (way + 1) & (MS_OPENING_WAYS - 1);
 	}
-	set->turn = way + 1 < MS_OPENING_WAYS ? way + 1 : 0;
+	set->turn = way + 1;
 	return way;
 }
 
@@ -157,12 +161,7 @@ ms_inline long ms_opening_store(const int family, const struct ms_packet *packet
 		set = second;
 		free = others;
 	}
-	way = ms_opening_first(free);
-	if (way >= MS_OPENING_WAYS)
-		way = ms_opening_turn(set);
-	asm volatile("" : "+r"(way)); /* the compiler sees that the check changes nothing; the verifier doesn't */
-	if (way >= MS_OPENING_WAYS)
-		return -1;
+	way = free ? ms_opening_first(free) : ms_opening_turn(set);
 	set->tag[way] = 0;
 	MS_IN_ORDER();
 	if (family == 4)

@@ -195,9 +195,9 @@ SAME6 = "return key[0] == word[0] && key[1] == word[1] && key[2] == word[2]"
 IN_EVERY_RUN = (Fault("the hash is enough", "opening.h", SAME4, "return 1;"),)
 IN_LONG_RUNS = (
     Fault("the hash is enough, IPv6", "opening.h", SAME6, "return 1 || key[2] == word[2]"),
-    Fault("always the first one goes", "opening.h", "set->turn = way + 1 <", "set->turn = 0 && way + 1 <"),
+    Fault("always the first one goes", "opening.h", "set->turn = way + 1;", "set->turn = 0;"),
     Fault("nobody is spared", "opening.h", "set->recent |= 1U << way;", ";"),
-    Fault("free ways aren't seen", "opening.h", "way = ms_opening_first(free);", "way = MS_OPENING_WAYS;"),
+    Fault("free ways aren't seen", "opening.h", "way = free ?", "way = 0 ?"),
     Fault("never the second set", "opening.h", "if (ms_opening_number(others) > ", "if (0 > "),
     Fault(
         "only looked for in the first set", "opening.h", "return session ? session :", "return 1 ? session :"
