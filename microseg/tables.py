@@ -145,9 +145,12 @@ def differing(before: Mapping[Key, Value], after: Mapping[Key, Value]) -> list[K
     touched = after.touched_since(before) if isinstance(after, Table) else None
     if touched is not None:
         return [key for key in touched if before.get(key) != after.get(key)]
-    # Without a step of Python for each entry, and comparing values only if they are different objects.
-    others = list(compress(after, map(is_not, map(before.get, after), after.values())))
-    found = list(compress(others, map(ne, map(before.get, others), map(after.get, others))))
+    # Without a step of Python for each entry.
+    if isinstance(next(iter(after.values()), None), bytes):
+        found = list(compress(after, map(ne, map(before.get, after), after.values())))
+    else:  # comparing values takes longer: only if they are different objects
+        others = list(compress(after, map(is_not, map(before.get, after), after.values())))
+        found = list(compress(others, map(ne, map(before.get, others), map(after.get, others))))
     if len(before) + sum(key not in before for key in found) > len(after):
         found += before.keys() - after.keys()
     return found
