@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from bpf_mount import bpf_file_system
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -90,10 +90,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def bpffs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A BPF file system that nobody else sees the inside of."""
-    folder = tmp_path_factory.mktemp("bpffs")
-    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with bpf_file_system(tmp_path_factory.mktemp("bpffs")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

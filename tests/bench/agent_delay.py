@@ -13,7 +13,8 @@ from pathlib import Path
 
 from bench import large_policy
 from bench.results import Limit, Row, Section, Table, report
-from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts
+from bpf_mount import bpf_file_system
+from gitops.agent_machine import AgentMachine, datagrams, two_hosts
 from gitops.agent_world import git, policy
 
 from microseg.reconcile.dataplane import Sizing

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bpf_mount import bpf_file_system
 from cli.fake_flows import FakeFlows
 from cli.machine import Machine, network
 from cli.terminal_session import Session
@@ -43,10 +43,8 @@ def session(
 @pytest.fixture(scope="module")
 def pins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A BPF file system."""
-    folder = tmp_path_factory.mktemp("bpffs")
-    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with bpf_file_system(tmp_path_factory.mktemp("bpffs")) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -48,16 +48,6 @@ def wait_until(condition: Callable[[], object], what: str, *, pause_s: float = 0
 
 
 @contextmanager
-def bpf_file_system(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-@contextmanager
 def two_hosts() -> Iterator[str]:
     """Give a namespace with db0, at whose end another one, of the same name with a w, has web0."""
     name = f"msg{secrets.token_hex(4)}"

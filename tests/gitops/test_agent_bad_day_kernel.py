@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from gitops.agent_machine import WEB, AgentMachine, bpf_file_system, two_hosts, wait_until
+from bpf_mount import bpf_file_system
+from gitops.agent_machine import WEB, AgentMachine, two_hosts, wait_until
 from gitops.agent_world import Clock, Witness, World, policy
 from kernel.borrowed import Lender
 from long_runs import is_long

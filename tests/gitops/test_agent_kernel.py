@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gitops.agent_machine import AgentMachine, bpf_file_system, datagrams, two_hosts, wait_until
+from bpf_mount import bpf_file_system
+from gitops.agent_machine import AgentMachine, datagrams, two_hosts, wait_until
 from gitops.agent_world import policy
 from long_runs import is_long
 

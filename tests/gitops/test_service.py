@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from gitops.agent_machine import PROGRAM, AgentMachine, bpf_file_system, two_hosts
+from bpf_mount import bpf_file_system
+from gitops.agent_machine import PROGRAM, AgentMachine, two_hosts
 from gitops.agent_world import GIT_ENVIRONMENT, git, policy
 from tree import ROOT
 

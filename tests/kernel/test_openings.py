@@ -178,16 +178,22 @@ def test_a_session_that_opens(lab: Laboratory, scene: Callable[[Laboratory], Non
     scene(lab)
 
 
-def test_key_hash_is_what_the_test_believes(lab: Laboratory) -> None:
+def test_hash_and_places_are_what_user_space_believes(lab: Laboratory) -> None:
     lab.enforce(allow(ANY, ANY))
-    for port in range(4000, 4020):
+    for port in range(4000, 4000 + FEW):
         lab.send(packet(CLIENT, SERVER, port))
     sets = lab.plane.map("opening4")
-    found = [one for value in sets.entries().values() for one in openings(value, sets.info.value_size)]
-    assert len(found) == 20
-    for one in found:
+    found = [
+        (int.from_bytes(place, "little"), one)
+        for place, value in sets.entries().items()
+        for one in openings(value, sets.info.value_size)
+    ]
+    assert len(found) == FEW
+    for place, one in found:
         hash_ = mixed(list(struct.unpack("<2Q", one.key)))
         assert one.tag == (hash_ ^ hash_ >> 32) * FACTOR & WORD | 1
+        assert place in places(one.tag, sets.info.max_entries)
+    assert {places(one.tag, sets.info.max_entries).index(place) for place, one in found} == {0, 1}
 
 
 SAME4 = "return key[0] == word[0] && key[1] == word[1];"

@@ -11,9 +11,11 @@ from reconcile.worlds import host_of, policy, request_for
 
 from microseg.abi import EntryFlag, PolicyMap, Root, SlotConfig, SlotContents
 from microseg.reconcile.apply import STEPS, StepName, apply
+from microseg.reconcile.dataplane import KernelError, Reading
 from microseg.reconcile.errors import ApplyError
-from microseg.reconcile.observed import read_slot
+from microseg.reconcile.observed import NOTHING, read_slot
 from microseg.reconcile.remembered import KEPT, Remembered
+from microseg.reconcile.staging import stage, verify
 
 
 def is_waited_for(plane: FakeDataPlane) -> bool:
@@ -154,3 +156,19 @@ def test_what_is_written_of_rules_is_the_same_when_it_was_written_before(
         assert notes[0] is not None
         assert notes[0] == notes[1]
         assert notes[0].names == policy(2 - generation % 2).names
+
+
+@pytest.mark.parametrize("broken", PolicyMap)
+def test_a_map_that_cannot_be_read_back_is_an_error_whichever_it_is(broken: PolicyMap) -> None:
+    class Broken(FakeDataPlane):
+        def read_map(self, slot: int, name: PolicyMap) -> Reading:
+            if name is broken:
+                raise KernelError("no")
+            return super().read_map(slot, name)
+
+    plane = Broken()
+    plane.loaded = plane.has_maps = True
+    empty = SlotContents(NOTHING.maps, NOTHING.config)
+    stage(plane, 1, empty, empty, 1)
+    with pytest.raises(KernelError, match="no"):
+        verify(plane, 1, empty, 1)

@@ -16,6 +16,7 @@ from statistics import median, quantiles
 from bench.side.contestant import Contestant, Place, Rules
 from bench.side.flows import STRANGERS, Sender, Stream
 from bench.side.lab import CommandError, Receiver, laboratory
+from bpf_mount import bpf_file_system
 
 from microseg.bench.generator import generator
 
@@ -190,12 +191,8 @@ def arena(
 
 @contextmanager
 def _bpffs() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="bench-side-") as folder:
-        subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", folder], check=True)
+    with tempfile.TemporaryDirectory(prefix="bench-side-") as folder, bpf_file_system(Path(folder)) as pins:
+        yield pins
 
 
 @contextmanager
