@@ -133,10 +133,6 @@ class Receiver:
         """Return how many packets its filter has let pass, of those to the server."""
         return self.inside.counts("sink0").in_packets
 
-    def arrived(self) -> int:
-        """Return how many packets have come over the cable."""
-        return self.inside.counts("eth0").in_packets
-
 
 @dataclass(frozen=True)
 class Laboratory:
