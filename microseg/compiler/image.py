@@ -85,7 +85,7 @@ class Image:
         rules: what each (source set, destination set, service) decides, pair entries included.
         default_verdict: of packets that nothing in rules matches.
         default_log: report those packets.
-        origins: rule id -> where it comes from.
+        origins: rule id -> where it comes from, in the order of evaluation.
 
     """
 

@@ -10,6 +10,7 @@ from microseg.compiler.drafts import Displaced
 from microseg.compiler.image import DEFAULT_RULE_ID, Image, Origin
 from microseg.compiler.memory import Memory
 from microseg.compiler.numbering import Meeting
+from microseg.sections import Sections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,11 +96,8 @@ def _entries(
     ]
 
 
-def _origins(ruleset: Ruleset, blocks: Sequence[Block]) -> dict[int, Origin]:
-    found = {DEFAULT_RULE_ID: _origin(ruleset)}
-    for block in blocks:
-        found.update(block.origins)
-    return found
+def _origins(ruleset: Ruleset, blocks: Sequence[Block]) -> Sections[int, Origin]:
+    return Sections(({DEFAULT_RULE_ID: _origin(ruleset)}, *(block.origins for block in blocks)))
 
 
 def _origin(ruleset: Ruleset) -> Origin:

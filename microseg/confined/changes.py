@@ -21,6 +21,7 @@ from microseg.abi import (
     digest_of,
 )
 from microseg.memo import common_ends
+from microseg.sections import Sections, in_one, sections_of
 from microseg.tables import Packed, differing
 
 if TYPE_CHECKING:
@@ -115,3 +116,49 @@ def changed_mapping(
     if len(after) != len(keys) or not written.keys() <= after.keys():
         raise ValueError("a number that means two things, or one that isn't there")
     return after | written
+
+
+def section_changes(
+    before: Mapping[int, Value], after: Mapping[int, Value], encode: Callable[[Value], Json]
+) -> Json:
+    """Return the difference of two mappings in sections; sections that are as before are the same objects.
+
+    Of those the place is said. Of others each key with its value, or null where it had it in a section that
+    is gone.
+    """
+    places = {id(section): at for at, section in enumerate(sections_of(before))}
+    gone = places.keys() - set(map(id, sections_of(after)))
+    known = in_one(Sections(each for each in sections_of(before) if id(each) in gone))
+    return [
+        places[id(section)]
+        if id(section) in places
+        else [[key, None if known.get(key) == each else encode(each)] for key, each in section.items()]
+        for section in sections_of(after)
+    ]
+
+
+def changed_sections(
+    before: Mapping[int, Value], data: Json, decode: Callable[[Json], Value]
+) -> Mapping[int, Value]:
+    """Apply a difference; raises ValueError, KeyError or TypeError for anything else."""
+    sections, places = sections_of(before), [each for each in data if type(each) is int]
+    kept = set(places)
+    if len(kept) < len(places) or not kept <= set(range(len(sections))):
+        raise ValueError("a difference to something else")
+    if len(places) == len(data) and places == list(range(len(sections))):
+        return before
+    gone = in_one(Sections(each for at, each in enumerate(sections) if at not in kept))
+    after = [sections[each] if type(each) is int else _section(each, gone, decode) for each in data]
+    # What was in those that are gone is in no other: only what is new is looked for in those that stay.
+    staying = Sections(sections[at] for at in places)
+    written = [key for each in data if type(each) is not int for key, _ in each]
+    if len(set(written)) < len(written) or any(key in staying for key in written if key not in gone):
+        raise ValueError("a number that means two things")
+    return Sections(after)
+
+
+def _section(data: Json, gone: Mapping[int, Value], decode: Callable[[Json], Value]) -> dict[int, Value]:
+    """Return a section that wasn't there before."""
+    if not all(type(key) is int for key, _ in data):
+        raise ValueError("not a number")
+    return {key: gone[key] if value is None else decode(value) for key, value in data}

@@ -17,7 +17,7 @@ from microseg.abi import (
     SlotContents,
     digest_of,
 )
-from microseg.confined.changes import changed_mapping, mapping_changes
+from microseg.confined.changes import changed_mapping, changed_sections, mapping_changes, section_changes
 from microseg.confined.limits import Limits
 from microseg.diagnostics import Code, Diagnostic, Label, Severity
 from microseg.policy.addresses import AddressSet, Family
@@ -134,7 +134,7 @@ def said_to_bytes(said: Said, names: Names | None = None, base: str = "") -> byt
         "diagnostics": [_diagnostic_to_json(each) for each in said.diagnostics],
         "failures": [_diagnostic_to_json(each) for each in said.failures],
         "sources": dict(said.sources),
-        "rules": mapping_changes(before.rules, said.names.rules, _attribution_to_json),
+        "rules": section_changes(before.rules, said.names.rules, _attribution_to_json),
         "sets": mapping_changes(before.sets, said.names.sets, str),
         "services": mapping_changes(before.services, said.names.services, str),
         "cuts": said.evidence.cuts,
@@ -148,7 +148,7 @@ def said_from_bytes(data: bytes, known: Mapping[str, Names] | None = None) -> Sa
     try:
         value = json.loads(data)
         base = {"": Names(), **(known or {})}[value["base"]]
-        rules = changed_mapping(base.rules, value["rules"], _attribution)
+        rules = changed_sections(base.rules, value["rules"], _attribution)
         sets = changed_mapping(base.sets, value["sets"], _text)
         services = changed_mapping(base.services, value["services"], _text)
         return Said(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.abi import encode
-from microseg.memo import Translation
+from microseg.memo import Memo
 from microseg.reconcile.errors import PolicyError
 from microseg.reconcile.records import Attribution, Names
+from microseg.sections import Sections, sections_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from microseg.abi import SlotContents
     from microseg.analysis.examine import Examination
     from microseg.compiler.image import Image, Origin
@@ -64,16 +65,21 @@ def desired_of(examination: Examination, revision: Revision | None) -> Desired:
     )
 
 
-Attributions: TypeAlias = Translation[int, "Origin", Attribution]
+Attributions: TypeAlias = Memo[Mapping[int, Attribution]]
 
 
 def names_of(image: Image, known: Attributions | None = None) -> Names:
-    """Return what the numbers of an image mean; those that are known are the same objects."""
-    rules = (known or Translation()).of(image.origins, _attribution)
-    return Names(rules, dict(image.set_names), dict(image.service_names))
+    """Return what the numbers of an image mean; sections that are known are the same objects."""
+    known = known or Memo()
+    sections = (known.of(partial(_attributions, each), (each,)) for each in sections_of(image.origins))
+    return Names(Sections(sections), image.set_names, image.service_names)
 
 
-def _attribution(_: int, origin: Origin) -> Attribution:
+def _attributions(origins: Mapping[int, Origin]) -> dict[int, Attribution]:
+    return {rule_id: _attribution(origin) for rule_id, origin in origins.items()}
+
+
+def _attribution(origin: Origin) -> Attribution:
     if origin.span is None:
         return Attribution(origin.policy, origin.text)
     return Attribution(origin.policy, origin.text, origin.span.path, origin.span.line)

@@ -32,6 +32,7 @@ from microseg.policy.rules import (
 )
 from microseg.policy.services import HIGHEST_PORT, NO_SERVICE, ServiceSet, Slab, union
 from microseg.reconcile.records import Attribution
+from microseg.sections import in_one
 from microseg.source import Span
 
 if TYPE_CHECKING:
@@ -190,9 +191,9 @@ def _ruleset(
     services: Mapping[int, NamedService],
     names: Names,
 ) -> Ruleset:
-    rules: list[tuple[str, Mode, Rule]] = []
+    written, rules = in_one(names.rules), list[tuple[str, Mode, Rule]]()
     for line in lines:
-        known = names.rules.get(line.rule_id) or Attribution("", "")
+        known = written.get(line.rule_id) or Attribution("", "")
         action, mode = _SAID[line.verdict]
         src, dst = (
             sets.get(set_id) or NamedSet(_name(set_id, names.sets), NO_ADDRESSES)
@@ -207,8 +208,9 @@ def _ruleset(
     ]
     config = contents.config
     action, mode = _SAID[config.default_verdict or Verdict.DENY]
-    written = names.rules.get(0)
-    default = Default(action, bool(config.default_flags & EntryFlag.LOG), _span(written) if written else None)
+    of_default = written.get(0)
+    log = bool(config.default_flags & EntryFlag.LOG)
+    default = Default(action, log, _span(of_default) if of_default else None)
     return Ruleset(tuple(policies), default, audit_all=mode is Mode.AUDIT)
 
 

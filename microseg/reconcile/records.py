@@ -9,9 +9,10 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from microseg.memo import Last, Translation
+from microseg.memo import Last, Memo
 from microseg.reconcile.dataplane import Attachment, Hook
 from microseg.reconcile.revision import Revision
+from microseg.sections import sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,28 +198,31 @@ class NoteTexts:
     """What was written down before.
 
     Attributes:
-        rules: the JSON of each rule.
+        rules: the JSON of each section of them.
         sets, services: the JSON of all of them.
         names: the JSON of all these together.
         last: the last file, and what it says.
 
     """
 
-    rules: Translation[int, Attribution, str] = field(default_factory=Translation)
+    rules: Memo[bytes] = field(default_factory=Memo)
     sets: Last[Mapping[int, str], str] = field(default_factory=Last)
     services: Last[Mapping[int, str], str] = field(default_factory=Last)
-    names: Last[Names, bytes] = field(default_factory=Last)
+    names: Memo[bytes] = field(default_factory=Memo)
     last: tuple[bytes, GenerationNote] | None = None
 
     def put(self, names: Names) -> bytes:
         """Put names into JSON: the last members of an object, and its end. Once, if they are the same."""
-        return self.names.of(lambda _: self._all(names), names)
+        return self.names.find((names,)) or self.names.keep(self._all(names), (names,))
 
     def _all(self, names: Names) -> bytes:
         sets = self.sets.of(partial(_names_to_text, names.sets), names.sets)
         services = self.services.of(partial(_names_to_text, names.services), names.services)
-        rules = ", ".join(self.rules.of(names.rules, _rule_to_text).values())
-        return f'"sets": {sets}, "services": {services}, "rules": {{{rules}}}}}'.encode()
+        known, sections = self.rules, [each for each in sections_of(names.rules) if each]
+        rules = b", ".join([known.of(partial(_rules_to_text, each), (each,)) for each in sections])
+        for memo in (self.rules, self.names):
+            memo.age()
+        return f'"sets": {sets}, "services": {services}, "rules": {{'.encode() + rules + b"}}"
 
 
 def note_to_bytes(note: GenerationNote, known: NoteTexts | None = None) -> bytes:
@@ -239,9 +243,12 @@ def _names_to_text(names: Mapping[int, str], before: str | None) -> str:
     return json.dumps({str(number): name for number, name in sorted(names.items())}, ensure_ascii=False)
 
 
-def _rule_to_text(rule_id: int, rule: Attribution) -> str:
-    value = {"policy": rule.policy, "text": rule.text, "file": rule.path, "line": rule.line}
-    return f'"{rule_id}": {json.dumps(value, ensure_ascii=False)}'
+def _rules_to_text(rules: Mapping[int, Attribution]) -> bytes:
+    values = {
+        str(rule_id): {"policy": rule.policy, "text": rule.text, "file": rule.path, "line": rule.line}
+        for rule_id, rule in rules.items()
+    }
+    return json.dumps(values, ensure_ascii=False)[1:-1].encode()
 
 
 def note_from_json(value: Json) -> GenerationNote:

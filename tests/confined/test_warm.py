@@ -17,13 +17,16 @@ from microseg.confined import wire
 from microseg.confined.changes import (
     changed_contents,
     changed_mapping,
+    changed_sections,
     contents_changes,
     mapping_changes,
+    section_changes,
 )
 from microseg.confined.limits import Limits
 from microseg.confined.worker import ConfinedCompiler
 from microseg.reconcile.desired import Desired, desired_of
 from microseg.reconcile.errors import PolicyError
+from microseg.sections import Sections, sections_of
 from microseg.source import MemoryTree, SourceTree
 
 TODAY = date(2026, 3, 1)
@@ -194,3 +197,44 @@ def test_a_difference_of_mappings_keeps_the_order(seed: int) -> None:
 def test_a_mapping_that_does_not_fit_is_refused(data: object) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         changed_mapping({1: "a", 2: "b"}, data, str)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_difference_of_sections_is_as_much_as_the_other_side_needs(seed: int) -> None:
+    rng = Random(seed)
+    before = Sections({10 * at + n: rng.choice("abc") for n in range(rng.randrange(4))} for at in range(4))
+    sections = [
+        each if rng.random() < 0.6 else {key + rng.choice([0, 0, 100]): rng.choice("abc") for key in each}
+        for each in rng.sample(before.sections, rng.randrange(5))
+    ]
+    after = Sections([*sections, {1000: "d"}][: rng.randrange(6)])
+    sent = json.loads(json.dumps(section_changes(before, after, str)))
+    found = changed_sections(before, sent, str)
+    assert list(found.items()) == list(after.items())
+    kept = set(map(id, before.sections)) & set(map(id, after.sections))
+    assert kept <= set(map(id, sections_of(found)))
+    assert len([each for each in sent if isinstance(each, int)]) == len(kept)
+    assert changed_sections(before, section_changes(before, before, str), str) is before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [2],
+        [-1],
+        [0, 0],
+        [True],
+        [0, [[3, None]]],
+        [0, [[1, "x"]]],
+        [[[1, "x"]], [[1, "y"]]],
+        [[["1", "x"]]],
+        [[[1.5, "x"]]],
+        [[1]],
+        [5.0],
+        5,
+        None,
+    ],
+)
+def test_sections_that_do_not_fit_are_refused(data: object) -> None:
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        changed_sections(Sections([{1: "a"}, {2: "b"}]), data, str)
