@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from microseg.compiler.image import Prefix, ServiceElement
 from microseg.policy.rules import Verdict
 from microseg.tables import Packed, differing, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from microseg.compiler.image import Image, PolicyEntry, PolicyKey
     from microseg.policy.addresses import IPAddress
@@ -99,7 +100,7 @@ VALUE_SIZES = {
 SLOT_CONFIG_SIZE = _SLOT_CONFIG.size
 ROOT_SIZE = _ROOT.size
 
-Entries = dict[bytes, bytes]
+Entries: TypeAlias = Mapping[bytes, bytes]
 """The entries of one map."""
 
 _Pair = tuple[bytes, bytes]

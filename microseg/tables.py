@@ -1,84 +1,142 @@
 """Tables that know what differs between them, so that a change of a large policy costs what it changes.
 
-A table is a dictionary that nobody changes. One that was made of another knows which keys it touched, and the
-two are compared by these alone. That is only ever a shorter way to what comparing all of them gives.
+A table is a mapping that nobody changes. One that is made of another takes over its dictionary, so nothing is
+copied; the other remembers what was overwritten there, and the two are compared by that alone. It is only
+ever a shorter way to what copying and comparing all of them gives.
 """
 
 from __future__ import annotations
 
 import struct
 from bisect import bisect_left
+from collections.abc import Mapping
 from functools import reduce
 from itertools import chain, compress
 from operator import is_not, ne
-from typing import TYPE_CHECKING, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        Callable,
+        Collection,
+        ItemsView,
+        Iterable,
+        Iterator,
+        KeysView,
+        Sequence,
+        ValuesView,
+    )
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-STEPS = 3
-"""How far back a table knows what it was made of: as many tables are kept in memory."""
-
 MANY = 8
 """A change of more than one in so many entries is made by putting everything together anew."""
 
+_NOTHING: Any = object()
+"""Stands for an entry that isn't there."""
 
-class Table(dict[Key, Value]):
+
+class Table(Mapping[Key, Value]):
     """A mapping that doesn't change.
 
     Attributes:
-        made_of: the table that it was made of; None: of none, or nobody remembers.
-        touched: the keys that may differ from that.
+        entries: all of them, until another table is made of this one, which takes them over.
+        count: how many there are.
+        newer: the table that was made of this one.
+        overwritten: what this one has where the newer one has something else, or nothing.
 
     """
 
-    __slots__ = ("made_of", "touched")
+    __slots__ = ("__weakref__", "count", "entries", "newer", "overwritten")
 
     def __init__(self, entries: Mapping[Key, Value] | Iterable[tuple[Key, Value]] = ()) -> None:
-        super().__init__(entries)
-        self.made_of: Table[Key, Value] | None = None
-        self.touched: Collection[Key] = ()
+        self.entries = dict(entries)
+        self.count = len(self.entries)
+        self.newer: Self | None = None
+        self.overwritten: dict[Key, Value] = {}
 
     def changed(self, written: Mapping[Key, Value], gone: Collection[Key] = ()) -> Self:
         """Return it with some entries written and others gone; raises KeyError for one that isn't there."""
         if not (written or gone):
             return self
-        after = self._copy()
+        entries, after = self.in_one(), type(self)()
+        overwritten = {key: entries[key] for key in gone}
+        overwritten |= {key: entries.get(key, _NOTHING) for key in written}
         for key in gone:
-            dict.__delitem__(after, key)
-        dict.update(after, written)
-        after.made_of, after.touched = self, {*written, *gone}
-        self._forget()
+            del entries[key]
+        entries.update(written)
+        after.entries, after.count = entries, len(entries)
+        self.entries, self.newer, self.overwritten = {}, after, overwritten
         return after
 
     def touched_since(self, before: object) -> set[Key] | None:
         """Return all keys that may differ from a table that this was made of; None when it wasn't."""
         touched: set[Key] = set()
-        at: Table[Key, Value] | None = self
-        while at is not None and at is not before:
-            touched.update(at.touched)
-            at = at.made_of
-        return None if at is None else touched
+        while before is not self:
+            if not isinstance(before, Table) or before.newer is None:
+                return None
+            touched.update(before.overwritten)
+            before = before.newer
+        return touched
 
-    def _copy(self) -> Self:
-        return type(self)(self)
+    def in_one(self) -> dict[Key, Value]:
+        """Return all entries, for who looks at many. An older table gets a dictionary of its own."""
+        steps: list[dict[Key, Value]] = []
+        at = self
+        while at.newer is not None:
+            steps.append(at.overwritten)
+            at = at.newer
+        if steps:
+            found = dict(at.entries)
+            for step in reversed(steps):
+                found.update(step)
+            self.entries = {key: value for key, value in found.items() if value is not _NOTHING}
+            self.newer, self.overwritten = None, {}
+        return self.entries
 
-    def _forget(self) -> None:
-        """Let go of what is too many steps back for what was made of this."""
-        at: Table[Key, Value] | None = self
-        for _ in range(STEPS - 1):
-            at = at and at.made_of
-        if at is not None:
-            at.made_of = None
+    def _find(self, key: object) -> Value:
+        """Return a value, or that there is nothing."""
+        at: Table[Any, Value] = self
+        while at.newer is not None:
+            if key in at.overwritten:
+                return at.overwritten[key]
+            at = at.newer
+        found: Value = at.entries.get(key, _NOTHING)
+        return found
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a table doesn't change: see Table.changed")
+    def __getitem__(self, key: Key) -> Value:
+        found = self._find(key)
+        if found is _NOTHING:
+            raise KeyError(key)
+        return found
 
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    def __contains__(self, key: object) -> bool:
+        return self._find(key) is not _NOTHING
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.in_one())
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and len(self) == len(other) and not differing(self, other)
+
+    def __hash__(self) -> NoReturn:
+        raise TypeError("a mapping has no hash")
+
+    def keys(self) -> KeysView[Key]:
+        """Return all keys."""
+        return self.in_one().keys()
+
+    def values(self) -> ValuesView[Value]:
+        """Return all values."""
+        return self.in_one().values()
+
+    def items(self) -> ItemsView[Key, Value]:
+        """Return all of them."""
+        return self.in_one().items()
 
 
 class Packed(Table[bytes, bytes]):
@@ -93,23 +151,18 @@ class Packed(Table[bytes, bytes]):
 
     def __init__(self, entries: Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(entries)
-        self.packed = _packed(self)
+        self.packed = _packed(self.entries)
 
     def changed(self, written: Mapping[bytes, bytes], gone: Collection[bytes] = ()) -> Self:
         """Do the same as for any table."""
         after = super().changed(written, gone)
         if after is not self:
             if not self or MANY * (len(written) + len(gone)) > len(after):
-                after.packed = _packed(after)
+                after.packed = _packed(after.entries)
             else:
                 changes = {**dict.fromkeys(gone, b""), **{key: key + written[key] for key in written}}
                 after.packed = _spliced(self.packed, len(self.packed) // len(self), sorted(changes.items()))
         return after
-
-    def _copy(self) -> Self:
-        copy = type(self)()
-        dict.update(copy, self)
-        return copy
 
 
 def pack(entries: Mapping[bytes, bytes]) -> bytes:
@@ -143,9 +196,12 @@ def differing(before: Mapping[Key, Value], after: Mapping[Key, Value]) -> list[K
     if before is after:
         return []
     touched = after.touched_since(before) if isinstance(after, Table) else None
+    if touched is None and isinstance(before, Table):
+        touched = before.touched_since(after)
     if touched is not None:
         return [key for key in touched if before.get(key) != after.get(key)]
     # Without a step of Python for each entry.
+    before, after = (each.in_one() if isinstance(each, Table) else each for each in (before, after))
     if isinstance(next(iter(after.values()), None), bytes):
         found = list(compress(after, map(ne, map(before.get, after), after.values())))
     else:  # comparing values takes longer: only if they are different objects

@@ -64,7 +64,7 @@ class Map(Descriptor):
         attributes = Attributes("IIQ", self.fd, 0, address_of(key_buffer))
         attributes.call_or_raise(Command.MAP_DELETE_ELEM, f"delete an entry of {self.info.name}")
 
-    def entries(self) -> dict[bytes, bytes]:
+    def entries(self) -> Mapping[bytes, bytes]:
         """Return all entries. Entries that come or go meanwhile may be missed or seen."""
         return self.read().entries()
 

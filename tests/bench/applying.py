@@ -17,7 +17,6 @@ from pathlib import Path
 
 from bench.results import Limit, Row, Section, Table, report
 
-from microseg import abi
 from microseg.abi import PolicyMap, SlotConfig, SlotContents, with_digest
 from microseg.kernel.dataplane import PinnedDataPlane
 from microseg.policy.rules import Verdict
@@ -40,7 +39,7 @@ NOTE = f"Medians of {ROUNDS}. The time of staging is processor time, most of it 
 
 def contents_of(count: int, changed: int = 0) -> SlotContents:
     """Return so many entries of the policy map, the first few of them changed."""
-    maps: dict[PolicyMap, abi.Entries] = {name: {} for name in PolicyMap}
+    maps: dict[PolicyMap, dict[bytes, bytes]] = {name: {} for name in PolicyMap}
     for number in range(count):
         key = number.to_bytes(4, "little") + bytes(8)
         value = (1 + (number < changed)).to_bytes(4, "little") + bytes(4) + bytes([1, 0, 0, 0])

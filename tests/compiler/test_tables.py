@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microseg import tables
-from microseg.tables import STEPS, Packed, Table, Union, differing, pack
+from microseg.tables import Packed, Table, Union, differing, pack
 
 KEYS = st.integers(0, 40)
 FIRST = st.dictionaries(KEYS, st.integers(0, 2), max_size=40)
@@ -47,14 +48,31 @@ def test_tables_differ_as_dictionaries_do(first: dict[int, int], changes: Change
             assert set(found) == really_differing(before, after) == set(differing(dict(before), after))
 
 
-def test_a_table_lets_go_of_what_is_long_ago() -> None:
-    made = [Table({0: 0})]
-    for number in range(2 * STEPS):
-        made.append(made[-1].changed({number: 1}))
-    last, seen = made[-1], 0
-    while last.made_of is not None:
-        last, seen = last.made_of, seen + 1
-    assert seen == STEPS
+@given(FIRST, st.lists(st.tuples(st.integers(0, 9), WRITTEN, st.sets(KEYS, max_size=3), st.booleans())))
+def test_tables_stay_as_they_are(
+    first: dict[int, int], turns: list[tuple[int, dict[int, int], set[int], bool]]
+) -> None:
+    made = [(Table(first), dict(first))]
+    for at, written, gone, is_read_whole in turns:
+        table, known = made[at % len(made)]
+        if is_read_whole:
+            assert table.in_one() == known
+        removed = gone & known.keys()
+        kept = {each: value for each, value in known.items() if each not in removed}
+        made.append((table.changed(written, removed), kept | written))
+        for each, expected in made:
+            assert len(each) == len(expected)
+            assert {key: each.get(key) for key in range(41)} == {key: expected.get(key) for key in range(41)}
+    for table, known in made:
+        assert dict(table.items()) == dict(zip(table, table.values(), strict=True)) == known
+
+
+def test_a_table_lets_go_of_those_it_was_made_of() -> None:
+    table = Table({0: 0})
+    oldest = weakref.ref(table)
+    for number in range(3):
+        table = table.changed({number: 1})
+    assert oldest() is None
 
 
 @given(FIRST, CHANGES, MANY)
@@ -68,18 +86,18 @@ def test_packed_entries_are_those_of_the_table(first: dict[int, int], changes: C
 
 
 def test_what_is_not_there_cannot_go() -> None:
+    table = Packed({b"k": b"v"})
     with pytest.raises(KeyError):
-        Packed({b"k": b"v"}).changed({}, [b"x"])
+        table.changed({b"l": b"w"}, [b"k", b"x"])
+    assert (dict(table), table.packed) == ({b"k": b"v"}, b"kv")
 
 
 def test_a_table_refuses_to_change() -> None:
     table = Table({1: 2})
     with pytest.raises(TypeError):
-        table[1] = 3
+        table[1] = 3  # type: ignore[index]
     with pytest.raises(TypeError):
-        table.update({1: 3})
-    with pytest.raises(TypeError):
-        del table[1]
+        del table[1]  # type: ignore[attr-defined]
     assert table == {1: 2}
 
 

@@ -99,7 +99,7 @@ class FakeDataPlane:
         self.sizing = Sizing()
         self.root = Root()
         self.configs = [SlotConfig(), SlotConfig()]
-        self.maps: dict[tuple[int, PolicyMap], Entries] = {
+        self.maps: dict[tuple[int, PolicyMap], dict[bytes, bytes]] = {
             (slot, name): {} for slot in range(2) for name in PolicyMap
         }
         self.attached: dict[str, Hook] = {}
@@ -116,7 +116,7 @@ class FakeDataPlane:
             "running": dict(self.running),
         }
 
-    def live_maps(self) -> dict[PolicyMap, Entries]:
+    def live_maps(self) -> dict[PolicyMap, dict[bytes, bytes]]:
         """Return what the live slot holds."""
         return {name: self.maps[self.live_generation() & 1, name] for name in PolicyMap}
 
