@@ -70,6 +70,13 @@ def examine(
     compilation = compile_tree(
         tree, today, audit=audit, capacities=capacities, notice=notice, memory=memory.compiling, told=told
     )
+    return examined(compilation, memory, review, told)
+
+
+def examined(
+    compilation: Compilation, memory: Memory, review: taste.Options | None = None, told: Told = untold
+) -> Examination:
+    """Do what is left to do once a policy directory is compiled."""
     ruleset = compilation.intended
     if has_errors(compilation.diagnostics):
         return Examination(compilation, ())

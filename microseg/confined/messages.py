@@ -107,6 +107,7 @@ class Said:
         diagnostics: what is wrong, or remarkable.
         failures: tests that don't hold.
         sources: the text of the files that are spoken of, by path.
+        accepted: nothing is wrong, so the image that was handed over is what it stands for.
         names: what the numbers of the image mean; nothing when there is none.
         evidence: what the policy does to lifelines and to some packets.
 
@@ -115,6 +116,7 @@ class Said:
     diagnostics: tuple[Diagnostic, ...]
     failures: tuple[Diagnostic, ...]
     sources: Mapping[str, str]
+    accepted: bool = False
     names: Names = field(default_factory=Names)
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -134,6 +136,7 @@ def said_to_bytes(said: Said, names: Names | None = None, base: str = "") -> byt
         "diagnostics": [_diagnostic_to_json(each) for each in said.diagnostics],
         "failures": [_diagnostic_to_json(each) for each in said.failures],
         "sources": dict(said.sources),
+        "accepted": said.accepted,
         "rules": section_changes(before.rules, said.names.rules, _attribution_to_json),
         "sets": mapping_changes(before.sets, said.names.sets, str),
         "services": mapping_changes(before.services, said.names.services, str),
@@ -155,6 +158,7 @@ def said_from_bytes(data: bytes, known: Mapping[str, Names] | None = None) -> Sa
             tuple(_diagnostic(each) for each in value["diagnostics"]),
             tuple(_diagnostic(each) for each in value["failures"]),
             {_text(path): _text(text) for path, text in value["sources"].items()},
+            _yes_or_no(value["accepted"]),
             Names(rules, sets, services),
             Evidence(
                 tuple(_text(cut) for cut in value["cuts"]),
@@ -252,9 +256,8 @@ def _expected_to_json(expected: Expected) -> Json:
 
 def _expected(value: Json) -> Expected:
     packet, verdict, rule, log, by = _list(value, 5)
-    if not isinstance(log, bool):
-        raise ValueError("not a yes or no")  # noqa: TRY004  as in _text
-    return Expected(_packet(packet), Verdict(_number(verdict)), _number(rule, 1 << 32), log, _text(by))
+    number = _number(rule, 1 << 32)
+    return Expected(_packet(packet), Verdict(_number(verdict)), number, _yes_or_no(log), _text(by))
 
 
 def _packet_to_json(packet: Packet) -> Json:
@@ -278,6 +281,12 @@ def _list(value: Json, length: int) -> list[Json]:
 def _text(value: Json) -> str:
     if not isinstance(value, str):
         raise ValueError("not text")  # noqa: TRY004  every reader says so by a ValueError
+    return value
+
+
+def _yes_or_no(value: Json) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("not a yes or no")  # noqa: TRY004  as in _text
     return value
 
 

@@ -12,12 +12,14 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from microseg.abi import Encoder
-from microseg.analysis.examine import examine
+from microseg.analysis.examine import examine, examined
 from microseg.analysis.memory import Memory
+from microseg.compiler.pipeline import compile_tree
 from microseg.confined import cage, wire
 from microseg.confined.changes import contents_changes
 from microseg.confined.messages import Job, Said, contents_to_bytes, said_to_bytes, spoken_of
@@ -74,7 +76,7 @@ class RemoteTree:
         if version is not None and path in self._known and self._known[path][0] == version:
             return self._known[path][1]
         wire.send(ANSWERS, Kind.READ, os.fsencode(path))
-        kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
+        kind, payload = wire.receive(REQUESTS)
         if kind is Kind.UNREADABLE:
             raise SourceError(path, payload.decode(errors="replace"))
         if version is not None:
@@ -93,34 +95,37 @@ class Life:
         self._last: tuple[SlotContents, Names] | None = None
 
     def compile(self, job: Job) -> None:
-        """Do a job and tell what came of it."""
-        tree = RemoteTree(job, self._files)
-        examination = examine(
-            tree, job.today, audit=job.audit, capacities=job.capacities, memory=self._memory
+        """Do a job and tell what came of it: first the image, which the other side can look at meanwhile."""
+        tree, memory = RemoteTree(job, self._files), self._memory
+        compilation = compile_tree(
+            tree, job.today, audit=job.audit, capacities=job.capacities, memory=memory.compiling
         )
+        last = self._last if self._last and self._last[0].config.digest.hex() == job.base else None
+        contents = self._hand_over(compilation.image, last[0] if last else None)
+        examination = examined(compilation, memory)
         compilation, failures = examination.compilation, examination.failures
         shown = spoken_of([*compilation.diagnostics, *failures])
         sources = {path: text for path, text in compilation.sources.items() if path in shown}
-        if compilation.image is None:
-            wire.send(ANSWERS, Kind.SAID, said_to_bytes(Said(compilation.diagnostics, failures, sources)))
-            wire.send(ANSWERS, Kind.IMAGE)
+        said = Said(compilation.diagnostics, failures, sources)
+        if compilation.image is None or contents is None:
+            wire.send(ANSWERS, Kind.SAID, said_to_bytes(said))
             return
-        evidence = proving.evidence_of(compilation, job.lifelines, self._memory)
+        evidence = proving.evidence_of(compilation, job.lifelines, memory)
         names = names_of(compilation.image, self._attributions)
-        said = Said(compilation.diagnostics, failures, sources, names, evidence)
-        self._answer(job, said, compilation.image)
+        said = replace(said, accepted=True, names=names, evidence=evidence)
+        wire.send(ANSWERS, Kind.SAID, said_to_bytes(said, *((last[1], job.base) if last else ())))
+        self._last = contents, names
 
-    def _answer(self, job: Job, said: Said, image: Image) -> None:
-        """Send what differs from the last answer, if that is what the other side has; else all of it."""
-        last = self._last if self._last and self._last[0].config.digest.hex() == job.base else None
-        words = said_to_bytes(said, last[1], job.base) if last else said_to_bytes(said)
-        wire.send(ANSWERS, Kind.SAID, words)
+    def _hand_over(self, image: Image | None, last: SlotContents | None) -> SlotContents | None:
+        """Send an image, or what differs from the last one; whether it is accepted is said later."""
+        if image is None:
+            return None
         contents = self._encoder.encode(image)
         if last:
-            wire.send(ANSWERS, Kind.CHANGES, contents_changes(last[0], contents))
+            wire.send(ANSWERS, Kind.CHANGES, contents_changes(last, contents))
         else:
             wire.send(ANSWERS, Kind.IMAGE, contents_to_bytes(contents))
-        self._last = contents, said.names
+        return contents
 
     def settle(self) -> None:
         """Use the time between two jobs to forget what is of no use; meanwhile nothing is collected."""
@@ -146,7 +151,7 @@ def main() -> None:
     wire.send(ANSWERS, Kind.READY)
     while True:
         try:
-            kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
+            kind, payload = wire.receive(REQUESTS)
         except wire.ClosedError:
             return
         if kind is not Kind.JOB:
@@ -166,7 +171,7 @@ def _live(payload: bytes) -> NoReturn:
         life.compile(job)
         while time.process_time() < job.limits.life_s:
             life.settle()
-            kind, payload = wire.receive(REQUESTS, wire.CONTENT_LIMIT)
+            kind, payload = wire.receive(REQUESTS)
             if kind is not Kind.JOB:
                 break
             job = Job.from_bytes(payload)

@@ -35,12 +35,12 @@ class Kind(Enum):
     """A file's content."""
     UNREADABLE = b"U"
     """Why a file can't be read."""
-    SAID = b"S"
-    """All that is said about the policy, without its image: JSON."""
     IMAGE = b"I"
-    """The image; empty when the policy is wrong."""
+    """The image, if it comes to that. Whether the policy is accepted isn't known yet."""
     CHANGES = b"D"
-    """Instead of an image: its difference to the one before. All that was said is a difference as well."""
+    """Instead of an image: its difference to the one before. What is said is a difference then as well."""
+    SAID = b"S"
+    """All that is said about the policy, and whether it is accepted: JSON."""
     RENEW = b"N"
     """What the process knows of earlier policies is to be forgotten: it ends, and another one follows."""
     BROKEN = b"B"
@@ -75,12 +75,11 @@ def send(descriptor: int, kind: Kind, payload: bytes = b"", deadline: float | No
             raise ClosedError("no answer any more") from error
 
 
-def receive(descriptor: int, limit: int, deadline: float | None = None) -> tuple[Kind, bytes]:
+def receive(descriptor: int, deadline: float | None = None) -> tuple[Kind, bytes]:
     """Read a frame.
 
     Args:
         descriptor: of the pipe.
-        limit: largest payload, in bytes.
         deadline: on the monotonic clock; None: wait for ever.
 
     Raises:
@@ -93,6 +92,7 @@ def receive(descriptor: int, limit: int, deadline: float | None = None) -> tuple
         kind = Kind(first)
     except ValueError as error:
         raise WireError(f"a frame of the unknown kind {first!r}") from error
+    limit = IMAGE_LIMIT if kind in (Kind.IMAGE, Kind.CHANGES) else CONTENT_LIMIT
     if length > limit:
         raise WireError(f"a frame of {length} bytes, where {limit} are allowed")
     return kind, _exactly(descriptor, length, deadline)

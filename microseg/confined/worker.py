@@ -107,7 +107,7 @@ class ConfinedCompiler:
         base = self._last[0].config.digest.hex() if self._last else ""
         job = Job(paths, today, capacities, audit, lifelines, self._limits, versions, base)
         said, contents = self._ask(tree, job)
-        if contents is None:
+        if contents is None or not said.accepted:
             self.forget()
             raise PolicyError(said.diagnostics, said.sources)
         self._last = contents, said.names
@@ -179,9 +179,7 @@ class ConfinedCompiler:
         deadline = time.monotonic() + self._limits.wall_s
         try:
             self._begin(job, deadline)
-            known = {self._last[0].config.digest.hex(): self._last[1]} if self._last else {}
-            said = said_from_bytes(self._serve(tree, deadline), known)
-            return said, self._image(deadline)
+            return self._serve(tree, deadline)
         except ClosedError as error:
             raise self._obituary() from error
         except (WireError, ValueError) as error:
@@ -194,42 +192,49 @@ class ConfinedCompiler:
     def _begin(self, job: Job, deadline: float) -> None:
         self.start()
         if not self._ready:
-            self._receive(Kind.READY, 0, deadline)
+            kind, payload = wire.receive(self._answer_end(), deadline)
+            self._expect(kind, Kind.READY, payload)
             self._ready = True
         wire.send(self._request_end(), Kind.JOB, job.to_bytes(), deadline)
 
-    def _image(self, deadline: float) -> SlotContents | None:
-        """Receive an image, or its difference to the last one; None: there is none."""
-        kind, payload = wire.receive(self._answer_end(), wire.IMAGE_LIMIT, deadline)
+    def _serve(self, tree: SourceTree, deadline: float) -> tuple[Said, SlotContents | None]:
+        """Answer questions for files and take the image until the process has said what it has to say."""
+        contents = None
+        while True:
+            kind, payload = wire.receive(self._answer_end(), deadline)
+            match kind:
+                case Kind.READ:
+                    self._hand_out(tree, os.fsdecode(payload), deadline)
+                case Kind.IMAGE | Kind.CHANGES if contents is None:
+                    contents = self._image(kind, payload)
+                case _:
+                    self._expect(kind, Kind.SAID, payload)
+                    known = {self._last[0].config.digest.hex(): self._last[1]} if self._last else {}
+                    said = said_from_bytes(payload, known)
+                    if said.accepted and contents is None:
+                        raise WireError("a policy is accepted that has no image")
+                    return said, contents
+
+    def _image(self, kind: Kind, payload: bytes) -> SlotContents:
+        """Take an image in, or its difference to the last one."""
         if kind is Kind.CHANGES and self._last:
             return changed_contents(self._last[0], payload)
         self._expect(kind, Kind.IMAGE, payload)
-        return contents_from_bytes(payload) if payload else None
+        return contents_from_bytes(payload)
 
-    def _serve(self, tree: SourceTree, deadline: float) -> bytes:
-        """Answer questions for files until the process has said what it has to say."""
-        while True:
-            kind, payload = wire.receive(self._answer_end(), wire.CONTENT_LIMIT, deadline)
-            if kind is Kind.SAID:
-                return payload
-            self._expect(kind, Kind.READ, payload)
-            path = os.fsdecode(payload)
-            try:
-                content = tree.read(path)
-            except SourceError as error:
-                reason = error.reason.encode(errors="replace")
-                wire.send(self._request_end(), Kind.UNREADABLE, reason, deadline)
-                continue
-            self._text += len(content) - self._sizes.get(path, 0)
-            self._sizes[path] = len(content)
-            if self._text > self._limits.text:
-                raise _too_costly(f"it has more than {self._limits.text >> 20} MiB of text")
-            wire.send(self._request_end(), Kind.CONTENT, content, deadline)
-
-    def _receive(self, wanted: Kind, limit: int, deadline: float) -> bytes:
-        kind, payload = wire.receive(self._answer_end(), max(limit, wire.CONTENT_LIMIT), deadline)
-        self._expect(kind, wanted, payload)
-        return payload
+    def _hand_out(self, tree: SourceTree, path: str, deadline: float) -> None:
+        """Send a file, or why it can't be read."""
+        try:
+            content = tree.read(path)
+        except SourceError as error:
+            reason = error.reason.encode(errors="replace")
+            wire.send(self._request_end(), Kind.UNREADABLE, reason, deadline)
+            return
+        self._text += len(content) - self._sizes.get(path, 0)
+        self._sizes[path] = len(content)
+        if self._text > self._limits.text:
+            raise _too_costly(f"it has more than {self._limits.text >> 20} MiB of text")
+        wire.send(self._request_end(), Kind.CONTENT, content, deadline)
 
     def _expect(self, kind: Kind, wanted: Kind, payload: bytes) -> None:
         if kind is Kind.MEMORY:
@@ -243,7 +248,7 @@ class ConfinedCompiler:
         """Return why the process is gone: by its last words, else by its status."""
         assert self._process is not None, "somebody was asked"
         with contextlib.suppress(WireError, OSError):
-            kind, _ = wire.receive(self._answer_end(), wire.CONTENT_LIMIT, time.monotonic() + 1)
+            kind, _ = wire.receive(self._answer_end(), time.monotonic() + 1)
             if kind is Kind.MEMORY:
                 self.close()
                 return self._out_of_memory()

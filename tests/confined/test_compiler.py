@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import subprocess
@@ -205,9 +204,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch, code: str, wall_s: float = 30) -> C
     return ConfinedCompiler(Limits(wall_s=wall_s))
 
 
-NOTHING = json.dumps(
-    {"diagnostics": [], "failures": [], "sources": {}, "rules": {}, "sets": {}, "services": {}}
-)
+ACCEPTED = said_to_bytes(Said((), (), {}, accepted=True))
+IMAGE = contents_to_bytes(desired_of(examine(MemoryTree({"a.mseg": SHOP.encode()}), TODAY), None).contents)
 
 
 @pytest.mark.parametrize(
@@ -215,12 +213,15 @@ NOTHING = json.dumps(
     [
         ("say(b'S', b'', 1 << 31); time.sleep(60)", "are allowed"),
         ("say(b'Z')", "unknown kind"),
-        ("say(b'I')", "IMAGE where READ was expected"),
+        ("say(b'K')", "READY where SAID was expected"),
+        ("say(b'D', bytes(80))", "CHANGES where IMAGE was expected"),
         ("say(b'S', b'not JSON')", "Expecting value"),
         ("say(b'S', b'[' * 100000)", "not what is said"),
         ("say(b'S', b'cos\\nsystem\\n(S\"id\"\\ntR.')", "failed"),
-        (f"say(b'S', {NOTHING!r}.encode()); say(b'I', bytes(44))", "failed"),
-        (f"say(b'S', {NOTHING!r}.encode()); say(b'I', b'x')", "failed"),
+        (f"say(b'S', {ACCEPTED!r})", "accepted that has no image"),
+        (f"say(b'I', {IMAGE!r}); say(b'I', {IMAGE!r})", "IMAGE where SAID was expected"),
+        (f"say(b'I', bytes(44)); say(b'S', {ACCEPTED!r})", "cut short"),
+        (f"say(b'I', b'x'); say(b'S', {ACCEPTED!r})", "cut short|failed"),
         ("say(b'S', b'{}')", "not what is said"),
         ("say(b'B', b'a mistake of ours')", "a mistake of ours"),
         ("sys.exit(3)", "status 3"),
@@ -233,6 +234,18 @@ def test_whatever_the_process_says_it_only_fails(
     with hostile(monkeypatch, code) as compiler, pytest.raises(ConfinedCompilerError, match=message):
         compiler(tree_of(SHOP), None, TODAY, None)
     assert compiler.pid is None
+
+
+def test_an_image_that_is_not_accepted_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = contents_to_bytes(here(tree_of(SHOP)).contents)
+    for accepted in (True, False):
+        said = said_to_bytes(Said((), (), {}, accepted=accepted))
+        with hostile(monkeypatch, f"say(b'I', {image!r}); say(b'S', {said!r})") as compiler:
+            if accepted:
+                assert contents_to_bytes(compiler(tree_of(SHOP), None, TODAY, None).contents) == image
+            else:
+                with pytest.raises(PolicyError):
+                    compiler(tree_of(SHOP), None, TODAY, None)
 
 
 @pytest.mark.parametrize(

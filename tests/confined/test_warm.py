@@ -56,8 +56,8 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> list[wire.Kind]:
     heard: list[wire.Kind] = []
     receive = wire.receive
 
-    def listen(descriptor: int, limit: int, deadline: float | None = None) -> tuple[wire.Kind, bytes]:
-        kind, payload = receive(descriptor, limit, deadline)
+    def listen(descriptor: int, deadline: float | None = None) -> tuple[wire.Kind, bytes]:
+        kind, payload = receive(descriptor, deadline)
         heard.append(kind)
         return kind, payload
 
