@@ -6,7 +6,7 @@ Whoever asks again and again owns such a memory and hands it down: nothing is ke
 from __future__ import annotations
 
 from itertools import compress, count
-from operator import is_not, ne
+from operator import is_, is_not, ne
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class Translation(Generic[Key, Given, Value]):
 
 
 _NOTHING = (object(), None)
+
+
+def is_same(before: Sequence[object], after: Sequence[object]) -> bool:
+    """Say whether two sequences are of the same objects."""
+    return len(before) == len(after) and all(map(is_, before, after))
 
 
 def common_ends(before: Sequence[object], after: Sequence[object]) -> tuple[int, int]:

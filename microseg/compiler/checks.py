@@ -193,14 +193,15 @@ def _empty(named: NamedSet, rule: Rule) -> Diagnostic:
 
 
 def _unused(names: Names[ast.Group] | Names[ast.Service], code: Code) -> Iterator[Diagnostic]:
-    for name, node in names.nodes.items():
-        if name not in names.used:
-            yield Diagnostic.of(
-                code,
-                node.name.span,
-                f"{names.wording.word} `{name}` is used nowhere",
-                help="delete it, or use it in a rule",
-            )
+    unused = names.nodes.keys() - names.used
+    for name in filter(unused.__contains__, names.nodes):
+        node = names.nodes[name]
+        yield Diagnostic.of(
+            code,
+            node.name.span,
+            f"{names.wording.word} `{name}` is used nowhere",
+            help="delete it, or use it in a rule",
+        )
 
 
 def _nothing_inside(file: ast.File) -> list[Diagnostic]:

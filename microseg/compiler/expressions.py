@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from itertools import groupby
-from operator import and_, is_
+from operator import and_
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, assert_never, cast
 
 from microseg.compiler import address_lists, address_values, canonical, service_values
@@ -13,6 +13,7 @@ from microseg.compiler.memory import Memory
 from microseg.compiler.names import GROUPS, SERVICES, Names
 from microseg.compiler.references import references_of
 from microseg.lang import ast
+from microseg.memo import is_same
 from microseg.policy import addresses as address_sets
 from microseg.policy.addresses import ANY_ADDRESS, ANY_IPV4, ANY_IPV6, AddressSet
 from microseg.policy.rules import ANY_NAMED_SERVICE, NamedService, NamedSet
@@ -113,11 +114,7 @@ class Scope:
             self.memory.meanings = Meanings(nodes, of_lists, self.sets, self.service_sets, references)
 
     def _are_as_before(self, nodes: Definitions, last: Meanings) -> bool:
-        return (
-            len(nodes) == len(last.nodes)
-            and all(map(is_, nodes, last.nodes))
-            and all(self._list(node) is value for node, value in last.lists)
-        )
+        return is_same(nodes, last.nodes) and all(self._list(node) is value for node, value in last.lists)
 
     def _work_out_each(self) -> None:
         known = self.memory.definitions
@@ -149,7 +146,7 @@ class Scope:
         if last and meanings and last.meanings is meanings and not references.lists:
             return cast("Value", last.meaning)
         values = self._values(references)
-        if last and all(map(is_, values, last.values)):
+        if last and is_same(values, last.values):
             known.keep(last._replace(meanings=meanings), (node,))
             return cast("Value", last.meaning)
         before = len(self.found)

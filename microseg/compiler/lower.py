@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from microseg.compiler import drafts, ids, numbering
 from microseg.compiler.drafts import Displaced
 from microseg.compiler.image import DEFAULT_RULE_ID, Image, Origin
-from microseg.compiler.memory import Memory
+from microseg.compiler.memory import ById, Memory
 from microseg.compiler.numbering import Meeting
 from microseg.sections import Sections
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from microseg.compiler.image import PolicyEntry, PolicyKey
     from microseg.compiler.precedence import Leg
     from microseg.policy.rules import Ruleset
+
+Value = TypeVar("Value")
 
 
 def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
@@ -36,8 +38,10 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     set_ids = set_ids.changed(dict(displaced.sets))
     service_ids = service_ids.changed(dict(displaced.services))
     blocks = _blocks(written, displaced, memory)
-    of_sets = memory.set_tables.of({set_ids[name]: each for name, each in sets.items()})
-    of_services = memory.service_tables.of({service_ids[name]: each for name, each in services.items()})
+    by_set_id = memory.set_numbers.of(partial(_by_id, sets, set_ids), (sets, set_ids))
+    by_service_id = memory.service_numbers.of(partial(_by_id, services, service_ids), (services, service_ids))
+    of_sets = memory.set_tables.of(by_set_id.values)
+    of_services = memory.service_tables.of(by_service_id.values)
     meeting = Meeting(of_sets.together, of_services.together)
     return Image(
         ipv4=of_sets.ipv4,
@@ -48,9 +52,14 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
         default_verdict=ruleset.default_verdict(),
         default_log=ruleset.default.log,
         origins=_origins(ruleset, blocks),
-        set_names={set_id: name for name, set_id in set_ids.items()},
-        service_names={service_id: name for name, service_id in service_ids.items()},
+        set_names=by_set_id.names,
+        service_names=by_service_id.names,
     )
+
+
+def _by_id(values: Mapping[str, Value], ids: Mapping[str, int]) -> ById[Value]:
+    names = {number: name for name, number in ids.items()}
+    return ById({number: values[name] for number, name in names.items()}, names)
 
 
 def _displaced(

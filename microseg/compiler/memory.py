@@ -8,7 +8,7 @@ compiles again and again ages it in between.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from microseg.compiler.containment import Services, Sets
 from microseg.compiler.drafts import earlier
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from microseg.compiler.precedence import Leg
     from microseg.compiler.references import Named, References
     from microseg.diagnostics import Diagnostic
+    from microseg.lang import ast
     from microseg.lang.files import ParsedFile, Text
     from microseg.policy.addresses import AddressSet
     from microseg.policy.rules import Policy
@@ -36,6 +37,33 @@ Value = TypeVar("Value")
 
 def _any(one: Value, _: Value) -> Value:
     return one
+
+
+class Kinds(NamedTuple):
+    """The statements of a file by their kind."""
+
+    groups: Sequence[ast.Group]
+    services: Sequence[ast.Service]
+    policies: Sequence[ast.Policy]
+    protects: Sequence[ast.Protect]
+    tests: Sequence[ast.Test]
+    defaults: Sequence[ast.Default]
+
+
+class Defined(NamedTuple):
+    """All groups and services, with which nothing is wrong, and the same by name."""
+
+    groups: Sequence[ast.Group]
+    services: Sequence[ast.Service]
+    group_names: dict[str, ast.Group]
+    service_names: dict[str, ast.Service]
+
+
+class ById(NamedTuple, Generic[Value]):
+    """What names stand for, and the names, by their ids."""
+
+    values: Mapping[int, Value]
+    names: Mapping[int, str]
 
 
 @dataclass(slots=True)
@@ -66,6 +94,8 @@ class Memory:
     Attributes:
         texts: the text of each file's content.
         files: what each file's text parses to.
+        kinds: the statements of each file.
+        defined: what gives names to groups and services; None if something was wrong.
         lists: what each address list stands for; only of those nothing is said about.
         definitions: what each group and service stood for; only of those nothing is said about. It is aged
             by who works them out.
@@ -78,6 +108,7 @@ class Memory:
         active: each policy without what has expired.
         drafts, blocks, entries: each policy, on its way to entries.
         joined: what all of them have together.
+        set_numbers, service_numbers: sets, and services, by their ids.
         set_tables, service_tables: the tables of all sets, and of all services.
         numbering: the precedences of each policy.
 
@@ -85,6 +116,8 @@ class Memory:
 
     texts: Memo[Text] = field(default_factory=Memo)
     files: Memo[ParsedFile] = field(default_factory=Memo)
+    kinds: Memo[Kinds] = field(default_factory=Memo)
+    defined: Defined | None = None
     lists: Memo[AddressSet] = field(default_factory=Memo)
     definitions: Memo[Statement] = field(default_factory=Memo)
     meanings: Meanings | None = None
@@ -96,6 +129,8 @@ class Memory:
     active: Memo[Policy] = field(default_factory=Memo)
     drafts: Memo[Draft] = field(default_factory=Memo)
     blocks: Memo[Block] = field(default_factory=Memo)
+    set_numbers: Memo[ById[AddressSet]] = field(default_factory=Memo)
+    service_numbers: Memo[ById[ServiceSet]] = field(default_factory=Memo)
     set_tables: Sets = field(default_factory=Sets)
     service_tables: Services = field(default_factory=Services)
     numbering: Numbering = field(default_factory=Numbering)
@@ -107,6 +142,7 @@ class Memory:
         for memo in (
             self.texts,
             self.files,
+            self.kinds,
             self.lists,
             self.statements,
             self.remarks,
@@ -114,5 +150,7 @@ class Memory:
             self.drafts,
             self.blocks,
             self.entries,
+            self.set_numbers,
+            self.service_numbers,
         ):
             memo.age()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from microseg.compiler import service_values
 from microseg.compiler.expressions import Scope
-from microseg.compiler.memory import Memory
+from microseg.compiler.memory import Defined, Kinds, Memory
 from microseg.compiler.names import lost_names
 from microseg.diagnostics import Code, Diagnostic, Label
 from microseg.lang import ast
+from microseg.memo import is_same
 from microseg.policy.rules import (
     DEFAULT_PRIORITY,
     Default,
@@ -63,17 +64,20 @@ def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None =
 
     A statement that is the same object as before, and names the same, stands for the same objects.
     """
-    scope = Scope(tree, memory=memory or Memory())
-    _define(files, scope)
+    memory = memory or Memory()
+    scope = Scope(tree, memory=memory)
+    kinds = [memory.kinds.of(partial(_kinds_of, file.statements), (file,)) for file in files]
+    _define(files, kinds, scope)
     scope.work_out()
-    statements = [statement for file in files for statement in file.statements]
-    found, known = scope.found, scope.memory.statements
-    policies = _unique(_only(statements, ast.Policy), Code.DUPLICATE_POLICY, "policy", found)
-    protects = _unique(_only(statements, ast.Protect), Code.DUPLICATE_PROTECT, "protect", found)
-    tests = _unique(_only(statements, ast.Test), Code.DUPLICATE_TEST, "test", found)
+    found, known = scope.found, memory.statements
+    every_policy = (node for each in kinds for node in each.policies)
+    policies = _unique(every_policy, Code.DUPLICATE_POLICY, "policy", found)
+    every_protect = (node for each in kinds for node in each.protects)
+    protects = _unique(every_protect, Code.DUPLICATE_PROTECT, "protect", found)
+    tests = _unique((node for each in kinds for node in each.tests), Code.DUPLICATE_TEST, "test", found)
     ruleset = Ruleset(
         policies=tuple(scope.recall(node, partial(_policy, node, scope), known) for node in policies),
-        default=_default(list(_only(statements, ast.Default)), found),
+        default=_default([node for each in kinds for node in each.defaults], found),
         protects=tuple(
             each for node in protects for each in scope.recall(node, partial(_protect, node, scope), known)
         ),
@@ -83,14 +87,35 @@ def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None =
     return Resolution(ruleset, scope, found)
 
 
-def _define(files: Iterable[ast.File], scope: Scope) -> None:
+def _kinds_of(statements: Sequence[ast.Statement]) -> Kinds:
+    return Kinds(
+        tuple(_only(statements, ast.Group)),
+        tuple(_only(statements, ast.Service)),
+        tuple(_only(statements, ast.Policy)),
+        tuple(_only(statements, ast.Protect)),
+        tuple(_only(statements, ast.Test)),
+        tuple(_only(statements, ast.Default)),
+    )
+
+
+def _define(files: Iterable[ast.File], kinds: Sequence[Kinds], scope: Scope) -> None:
+    """Give the names to the groups and services; as before if they are the same and nothing was wrong."""
+    groups = [node for each in kinds for node in each.groups]
+    services = [node for each in kinds for node in each.services]
+    last = scope.memory.defined
+    if last and is_same(last.groups, groups) and is_same(last.services, services):
+        scope.groups.nodes, scope.services.nodes = last.group_names, last.service_names
+    else:
+        for group in groups:
+            scope.groups.define(group, scope.found)
+        for service in services:
+            if _may_be_named(service, scope.found):
+                scope.services.define(service, scope.found)
+        defined = Defined(groups, services, scope.groups.nodes, scope.services.nodes)
+        scope.memory.defined = None if scope.found else defined
     for file in files:
-        for statement in file.statements:
-            if isinstance(statement, ast.Group):
-                scope.groups.define(statement, scope.found)
-            elif isinstance(statement, ast.Service) and _may_be_named(statement, scope.found):
-                scope.services.define(statement, scope.found)
-        lost_names(file.broken, {ast.Kind.GROUP: scope.groups, ast.Kind.SERVICE: scope.services})
+        if file.broken:
+            lost_names(file.broken, {ast.Kind.GROUP: scope.groups, ast.Kind.SERVICE: scope.services})
 
 
 def _may_be_named(service: ast.Service, found: list[Diagnostic]) -> bool:

@@ -91,6 +91,8 @@ def mapping_changes(
 
     Where the keys are others, so many are gone and these are there instead; then values by key.
     """
+    if before is after:
+        return [0, 0, [], {}]
     old, new = list(before), list(after)
     head, tail = common_ends(old, new)
     inserted, values = new[head : len(new) - tail], list(before.values())
