@@ -98,7 +98,7 @@ STEPS: tuple[Step, ...] = (
     Step(StepName.GUARD, steps.guard),
     Step(StepName.LOAD, steps.load, undo=steps.unload, when=_loads),
     Step(StepName.STAGE, steps.stage, undo=steps.unstage, when=_replaces),
-    Step(StepName.VERIFY, steps.verify, when=_replaces),
+    Step(StepName.VERIFY, steps.verify, undo=steps.drop_note_draft, when=_replaces),
     Step(StepName.PROBE, steps.probe, when=_replaces),
     Step(StepName.NOTE, steps.note, undo=steps.forget, when=_replaces),
     Step(StepName.TUNE, tuning.tune, undo=tuning.put_back, when=_tunes),

@@ -13,12 +13,22 @@ TEMPORARY_PREFIX = ".new-"
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file: temporary file, fsync, rename, fsync of the directory. Raises OSError."""
-    replace(path, content, sync=True)
+    publish(draft(path, content), path)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file in one step, which a killed process can't leave half done. Raises OSError."""
+    _rename(draft(path, content, sync=False), path)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Put a draft in its place: rename, fsync of the directory. Raises OSError."""
+    _rename(temporary, path)
     sync_directory(path.parent)
 
 
-def replace(path: Path, content: bytes, *, sync: bool = False) -> None:
-    """Replace a file in one step, which a killed process can't leave half done. Raises OSError."""
+def draft(path: Path, content: bytes, *, sync: bool = True) -> Path:
+    """Write what is to replace a file under another name, which is returned. Raises OSError."""
     make_directory(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
@@ -28,9 +38,17 @@ def replace(path: Path, content: bytes, *, sync: bool = False) -> None:
             os.fchmod(file.fileno(), FILE_MODE)
             if sync:
                 os.fsync(file.fileno())
-        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
+        raise
+    return Path(temporary)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -14,7 +14,7 @@ next writer and treated as absent by everybody.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from microseg.reconcile import durable, image_file, records
 from microseg.reconcile.errors import StateFileError
@@ -36,6 +36,25 @@ _IMAGE_SUFFIX = ".image.gz"
 
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 """What strict reading raises for content that isn't ours; undecodable text and JSON are ValueErrors."""
+
+
+class NoteDraft(NamedTuple):
+    """A note that is on the disk under a name of its own.
+
+    Attributes:
+        note: what it says.
+        content: of the file.
+        path: where it is until it is put in its place.
+
+    """
+
+    note: GenerationNote
+    content: bytes
+    path: Path
+
+    def remove(self) -> None:
+        """Remove it, unless it was put in its place. Raises OSError."""
+        self.path.unlink(missing_ok=True)
 
 
 class StateStore:
@@ -102,12 +121,17 @@ class StateStore:
         content = json.dumps(records.state_to_json(state), ensure_ascii=False, indent=1)
         durable.write(self._state, content.encode() + b"\n")
 
-    def write_note(self, note: GenerationNote, known: NoteTexts | None = None) -> None:
-        """Record what a generation is, with the help of what was written before. Raises OSError."""
+    def draft_note(self, note: GenerationNote, known: NoteTexts | None = None) -> NoteDraft:
+        """Write a note, with the help of what was written before, where nobody reads it. Raises OSError."""
         content = records.note_to_bytes(note, known)
-        durable.write(self._note_path(note.generation), content)
+        return NoteDraft(note, content, durable.draft(self._note_path(note.generation), content))
+
+    def write_note(self, note: GenerationNote | NoteDraft, known: NoteTexts | None = None) -> None:
+        """Record what a generation is; a draft is only put in its place. Raises OSError."""
+        draft = note if isinstance(note, NoteDraft) else self.draft_note(note, known)
+        durable.publish(draft.path, self._note_path(draft.note.generation))
         if known:
-            known.last = content, note
+            known.last = draft.content, draft.note
 
     def remove_note(self, generation: int) -> None:
         """Forget a generation that never came into force. Raises OSError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -131,15 +132,26 @@ def unstage(tx: Transaction) -> None:
 def verify(tx: Transaction) -> None:
     """Read the standby slot back, whole (I2); somebody may have altered it since it was seen."""
     plane, slot, contents = tx.host.plane, tx.observed.standby, tx.desired.contents
-    readings, texts = tx.host.remembered.readings, tx.host.remembered.note_texts
-    word_note = partial(texts.put, tx.desired.names)
+    readings = tx.host.remembered.readings
     try:
-        staging.verify(plane, slot, contents, tx.generation, readings, meanwhile=word_note)
+        staging.verify(plane, slot, contents, tx.generation, readings, meanwhile=partial(_draft_note, tx))
     except VerifyError:
         if not tx.is_guess:
             raise
         tx.staged += staging.stage(plane, slot, read_slot(plane, slot), contents, tx.generation)
         staging.verify(plane, slot, contents, tx.generation, readings)
+
+
+def _draft_note(tx: Transaction) -> None:
+    """Write down under another name what `note` is to say; whatever goes wrong is said there."""
+    with suppress(OSError):
+        tx.note_draft = tx.host.store.draft_note(_note(tx), tx.host.remembered.note_texts)
+
+
+def drop_note_draft(tx: Transaction) -> None:
+    """Take back what `verify` wrote."""
+    if tx.note_draft:
+        tx.note_draft.remove()
 
 
 def probe(tx: Transaction) -> None:
@@ -152,7 +164,7 @@ def probe(tx: Transaction) -> None:
 
 def note(tx: Transaction) -> None:
     """Write down what the new generation is before it judges a packet, so that a crash can't lose it."""
-    tx.host.store.write_note(_note(tx), tx.host.remembered.note_texts)
+    tx.host.store.write_note(tx.note_draft or _note(tx), tx.host.remembered.note_texts)
 
 
 def forget(tx: Transaction) -> None:

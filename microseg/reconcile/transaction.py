@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from microseg.reconcile.observed import Observed
     from microseg.reconcile.plan import Plan
     from microseg.reconcile.saved import SavedPlan
-    from microseg.reconcile.state import StateStore
+    from microseg.reconcile.state import NoteDraft, StateStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class Transaction:
     standby_before: SlotContents | None = None  # stage
     is_guess: bool = False  # stage: standby_before is remembered, not read
     staged: int = 0
+    note_draft: NoteDraft | None = None  # verify
     settings_before: Settings | None = None  # tune
 
     def __post_init__(self) -> None:

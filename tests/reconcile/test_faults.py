@@ -136,6 +136,20 @@ def test_a_slot_that_reads_back_differently_never_becomes_visible(tmp_path: Path
         apply(host_of(plane, tmp_path), request_for(policy(1)))
     assert caught.value.step == "verify"
     assert not plane.loaded
+    assert not list((tmp_path / "state" / "generations").iterdir()), "of the note nothing is left"
+
+
+def test_a_note_that_can_not_be_drafted_fails_where_it_is_needed(
+    plane: FakeDataPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("microseg.reconcile.durable.draft", full)
+    with pytest.raises(ApplyError, match="No space") as caught:
+        apply(host_of(plane, tmp_path), request_for(policy(1)))
+    assert caught.value.step == "note"
+    assert not plane.loaded
 
 
 def stage_and_die(host: Host, request: Request) -> None:

@@ -187,6 +187,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(
     assert [it.name for it in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_draft_of_a_note_is_nothing_until_it_is_in_its_place(store: StateStore) -> None:
+    draft = store.draft_note(NOTE)
+    assert (store.read_note(NOTE.generation), store.newest_generation()) == (None, 0)
+    store.write_note(draft)
+    assert store.read_note(NOTE.generation) == NOTE
+    draft.remove()
+    assert store.read_note(NOTE.generation) == NOTE
+    other = store.draft_note(NOTE)
+    other.remove()
+    assert [path.name for path in (store.root / "generations").iterdir()] == ["3.json"]
+
+
 def test_what_a_killed_writer_left_is_removed_under_the_lock(store: StateStore) -> None:
     store.write_note(NOTE)
     leftovers = [store.root / ".new-abc", store.root / "generations" / ".new-def"]
