@@ -69,6 +69,27 @@ class Last(Generic[Given, Value]):
         return self._last[1]
 
 
+class Each(Generic[Given, Value]):
+    """Values of objects in a row, one by one; of those that were in the last row they are known."""
+
+    def __init__(self) -> None:
+        self._given: Sequence[Given] = ()
+        self._values: Sequence[Value] = ()
+        self._plain: Hashable = None
+
+    def of(
+        self, given: Sequence[Given], make: Callable[[Given], Value], plain: Hashable = None
+    ) -> Sequence[Value]:
+        """Return the value of each, which depends on it and on plain values beside it."""
+        if plain != self._plain:
+            self._given, self._values, self._plain = (), (), plain
+        if not is_same(self._given, given):
+            known = dict(zip(map(id, self._given), self._values, strict=True))
+            values = [known[id(each)] if id(each) in known else make(each) for each in given]
+            self._given, self._values = tuple(given), values
+        return self._values
+
+
 class Translation(Generic[Key, Given, Value]):
     """A mapping whose values are worked out one by one, those of the same objects only once."""
 

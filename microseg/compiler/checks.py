@@ -5,13 +5,14 @@ What takes a look at the other rules is found in microseg/analysis, limits in li
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from microseg.diagnostics import Code, Diagnostic
 from microseg.lang import ast
 from microseg.lang.ast import Operator
-from microseg.memo import Memo
+from microseg.memo import Each
 from microseg.policy.addresses import Family
 from microseg.policy.rules import NOTICE
 from microseg.policy.services import Protocol, ServiceSet
@@ -28,6 +29,15 @@ _ICMP = {Family.IPV4: ServiceSet.of(Protocol.ICMP), Family.IPV6: ServiceSet.of(P
 _OTHER = {Family.IPV4: Family.IPV6, Family.IPV6: Family.IPV4}
 
 
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was said the last time about each file, and about each policy by itself."""
+
+    operators: Each[ast.File, list[Diagnostic]] = field(default_factory=Each)
+    inside: Each[ast.File, list[Diagnostic]] = field(default_factory=Each)
+    policies: Each[Policy, list[Diagnostic]] = field(default_factory=Each)
+
+
 def check(
     files: Sequence[ast.File],
     resolution: Resolution,
@@ -35,7 +45,7 @@ def check(
     notice: timedelta = NOTICE,
     *,
     whole: bool,
-    known: Memo[list[Diagnostic]] | None = None,
+    known: Remarks | None = None,
 ) -> list[Diagnostic]:
     """Return the warnings and notes about a policy directory.
 
@@ -48,21 +58,20 @@ def check(
         known: what was said before of a file or a policy by itself.
 
     """
-    known = known or Memo()
+    known = known or Remarks()
     groups = resolution.scope.groups.nodes
     empty = tuple(name for name, group in resolution.scope.sets.items() if not (group.v4 or group.v6))
     found = [_empty_group(name, groups[name]) for name in empty]
-    for file in files:
-        found += known.of(partial(_mixed_operators, file), (file,), "operators")
-    for policy in resolution.ruleset.policies:
-        given = (today, notice, empty)
-        found += known.of(partial(_of_policy, policy, *given), (policy,), given)
+    found += chain.from_iterable(known.operators.of(files, _mixed_operators))
+    given, policies = (today, notice, empty), resolution.ruleset.policies
+    found += chain.from_iterable(
+        known.policies.of(policies, lambda policy: _of_policy(policy, *given), given)
+    )
     found += _nothing_protected(resolution.ruleset, groups)
     if whole:
         found += _unused(resolution.scope.groups, Code.UNUSED_GROUP)
         found += _unused(resolution.scope.services, Code.UNUSED_SERVICE)
-        for file in files:
-            found += known.of(partial(_nothing_inside, file), (file,), "inside")
+        found += chain.from_iterable(known.inside.of(files, _nothing_inside))
     return found
 
 

@@ -27,7 +27,7 @@ def lower(ruleset: Ruleset, memory: Memory | None = None) -> Image:
     """Return the image of a ruleset. Limits are checked apart, in `limits`."""
     memory = memory or Memory()
     policies = ruleset.in_order()
-    written = [memory.drafts.of(partial(drafts.draft, policy), (policy,)) for policy in policies]
+    written = memory.drafts.of(policies, drafts.draft)
     joined = memory.joined
     sets = joined.sets.of([each.sets for each in written])
     services = joined.services.of([each.services for each in written])
@@ -70,11 +70,9 @@ def _displaced(
     return Displaced(*(tuple(ids.settle(kind, names).items()) for kind, names in wanted.items()))
 
 
-def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> list[Block]:
+def _blocks(written: Sequence[Draft], displaced: Displaced, memory: Memory) -> Sequence[Block]:
     """Return the policies by ids, without lines that earlier ones repeat exactly."""
-    blocks = [
-        memory.blocks.of(partial(drafts.block, each, displaced), (each,), displaced) for each in written
-    ]
+    blocks = memory.blocks.of(written, partial(drafts.block, displaced=displaced), displaced)
     every = memory.joined.legs.of([block.table for block in blocks])
     if len(every) == sum(len(block.legs) for block in blocks):
         return blocks
@@ -88,7 +86,7 @@ def _without_repeated(blocks: Sequence[Block], memory: Memory) -> list[Block]:
         repeated = frozenset(seen.intersection(block.legs))
         if repeated:
             make = partial(drafts.without, block, repeated)
-            kept.append(memory.blocks.of(make, (block,), repeated))
+            kept.append(memory.shortened.of(make, (block,), repeated))
         else:
             kept.append(block)
         seen.update(block.legs)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from microseg.compiler.checks import Remarks
 from microseg.compiler.containment import Services, Sets
 from microseg.compiler.drafts import earlier
 from microseg.compiler.numbering import Numbering
-from microseg.memo import Last, Memo
+from microseg.memo import Each, Last, Memo
 from microseg.tables import Union
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from microseg.compiler.image import PolicyEntry, PolicyKey
     from microseg.compiler.precedence import Leg
     from microseg.compiler.references import Named, References
-    from microseg.diagnostics import Diagnostic
     from microseg.lang import ast
     from microseg.lang.files import ParsedFile, Text
     from microseg.policy.addresses import AddressSet
@@ -107,6 +107,7 @@ class Memory:
         remarks: what there is to say about a file, or a policy by itself.
         active: each policy without what has expired.
         drafts, blocks, entries: each policy, on its way to entries.
+        shortened: blocks without what others repeat.
         joined: what all of them have together.
         set_numbers, service_numbers: sets, and services, by their ids.
         set_tables, service_tables: the tables of all sets, and of all services.
@@ -116,7 +117,7 @@ class Memory:
 
     texts: Memo[Text] = field(default_factory=Memo)
     files: Memo[ParsedFile] = field(default_factory=Memo)
-    kinds: Memo[Kinds] = field(default_factory=Memo)
+    kinds: Each[ast.File, Kinds] = field(default_factory=Each)
     defined: Defined | None = None
     lists: Memo[AddressSet] = field(default_factory=Memo)
     definitions: Memo[Statement] = field(default_factory=Memo)
@@ -125,10 +126,11 @@ class Memory:
     statements: Memo[Statement] = field(default_factory=Memo)
     sets: Mapping[str, AddressSet] = field(default_factory=dict)
     services: Mapping[str, ServiceSet] = field(default_factory=dict)
-    remarks: Memo[list[Diagnostic]] = field(default_factory=Memo)
-    active: Memo[Policy] = field(default_factory=Memo)
-    drafts: Memo[Draft] = field(default_factory=Memo)
-    blocks: Memo[Block] = field(default_factory=Memo)
+    remarks: Remarks = field(default_factory=Remarks)
+    active: Each[Policy, Policy] = field(default_factory=Each)
+    drafts: Each[Policy, Draft] = field(default_factory=Each)
+    blocks: Each[Draft, Block] = field(default_factory=Each)
+    shortened: Memo[Block] = field(default_factory=Memo)
     set_numbers: Memo[ById[AddressSet]] = field(default_factory=Memo)
     service_numbers: Memo[ById[ServiceSet]] = field(default_factory=Memo)
     set_tables: Sets = field(default_factory=Sets)
@@ -142,13 +144,9 @@ class Memory:
         for memo in (
             self.texts,
             self.files,
-            self.kinds,
             self.lists,
             self.statements,
-            self.remarks,
-            self.active,
-            self.drafts,
-            self.blocks,
+            self.shortened,
             self.entries,
             self.set_numbers,
             self.service_numbers,

@@ -9,7 +9,6 @@ problems of all files are reported in one run. Only a policy without errors gets
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from microseg.compiler import checks, limits
@@ -129,7 +128,5 @@ def _image(
 
 def _active_on(ruleset: Ruleset, today: date, memory: Memory) -> Ruleset:
     """Leave out what has expired; a policy that is as before is the same object."""
-    policies = (
-        memory.active.of(partial(policy.active_on, today), (policy,), today) for policy in ruleset.policies
-    )
+    policies = memory.active.of(ruleset.policies, lambda policy: policy.active_on(today), today)
     return replace(ruleset, policies=tuple(policies))

@@ -66,7 +66,7 @@ def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None =
     """
     memory = memory or Memory()
     scope = Scope(tree, memory=memory)
-    kinds = [memory.kinds.of(partial(_kinds_of, file.statements), (file,)) for file in files]
+    kinds = memory.kinds.of(files, _kinds_of)
     _define(files, kinds, scope)
     scope.work_out()
     found, known = scope.found, memory.statements
@@ -87,7 +87,8 @@ def resolve(files: Sequence[ast.File], tree: SourceTree, memory: Memory | None =
     return Resolution(ruleset, scope, found)
 
 
-def _kinds_of(statements: Sequence[ast.Statement]) -> Kinds:
+def _kinds_of(file: ast.File) -> Kinds:
+    statements = file.statements
     return Kinds(
         tuple(_only(statements, ast.Group)),
         tuple(_only(statements, ast.Service)),

@@ -24,7 +24,7 @@ from microseg.confined import cage, wire
 from microseg.confined.changes import contents_changes
 from microseg.confined.messages import Job, Said, contents_to_bytes, said_to_bytes, spoken_of
 from microseg.confined.wire import Kind
-from microseg.memo import Memo
+from microseg.memo import Each
 from microseg.policy.addresses import ANY_ADDRESS
 from microseg.reconcile import proving
 from microseg.reconcile.desired import Attributions, names_of
@@ -90,7 +90,7 @@ class Life:
     def __init__(self) -> None:
         self._memory = Memory()
         self._encoder = Encoder()
-        self._attributions: Attributions = Memo()
+        self._attributions: Attributions = Each()
         self._files: dict[str, tuple[str, bytes]] = {}
         self._last: tuple[SlotContents, Names] | None = None
 
@@ -130,7 +130,6 @@ class Life:
     def settle(self) -> None:
         """Use the time between two jobs to forget what is of no use; meanwhile nothing is collected."""
         self._memory.age()
-        self._attributions.age()
         gc.collect()
         gc.freeze()
         gc.disable()

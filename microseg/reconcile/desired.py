@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from microseg.abi import encode
-from microseg.memo import Memo
+from microseg.memo import Each
 from microseg.reconcile.errors import PolicyError
 from microseg.reconcile.records import Attribution, Names
 from microseg.sections import Sections, sections_of
@@ -65,13 +64,12 @@ def desired_of(examination: Examination, revision: Revision | None) -> Desired:
     )
 
 
-Attributions: TypeAlias = Memo[Mapping[int, Attribution]]
+Attributions: TypeAlias = Each[Mapping[int, "Origin"], dict[int, Attribution]]
 
 
 def names_of(image: Image, known: Attributions | None = None) -> Names:
     """Return what the numbers of an image mean; sections that are known are the same objects."""
-    known = known or Memo()
-    sections = (known.of(partial(_attributions, each), (each,)) for each in sections_of(image.origins))
+    sections = (known or Each()).of(sections_of(image.origins), _attributions)
     return Names(Sections(sections), image.set_names, image.service_names)
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from microseg.memo import Last, Memo
+from microseg.memo import Each, Last, Memo
 from microseg.reconcile.dataplane import Attachment, Hook
 from microseg.reconcile.revision import Revision
 from microseg.sections import sections_of
@@ -205,7 +205,7 @@ class NoteTexts:
 
     """
 
-    rules: Memo[bytes] = field(default_factory=Memo)
+    rules: Each[Mapping[int, Attribution], bytes] = field(default_factory=Each)
     sets: Last[Mapping[int, str], str] = field(default_factory=Last)
     services: Last[Mapping[int, str], str] = field(default_factory=Last)
     names: Memo[bytes] = field(default_factory=Memo)
@@ -218,10 +218,8 @@ class NoteTexts:
     def _all(self, names: Names) -> bytes:
         sets = self.sets.of(partial(_names_to_text, names.sets), names.sets)
         services = self.services.of(partial(_names_to_text, names.services), names.services)
-        known, sections = self.rules, [each for each in sections_of(names.rules) if each]
-        rules = b", ".join([known.of(partial(_rules_to_text, each), (each,)) for each in sections])
-        for memo in (self.rules, self.names):
-            memo.age()
+        rules = b", ".join(filter(None, self.rules.of(sections_of(names.rules), _rules_to_text)))
+        self.names.age()
         return f'"sets": {sets}, "services": {services}, "rules": {{'.encode() + rules + b"}}"
 
 

@@ -15,7 +15,7 @@ from microseg import tables
 from microseg.abi import Encoder, PolicyMap, encode
 from microseg.analysis.examine import examine
 from microseg.analysis.memory import Memory
-from microseg.memo import Memo
+from microseg.memo import Each
 from microseg.policy.addresses import ANY_ADDRESS
 from microseg.policy.packet import Packet
 from microseg.reconcile import proving
@@ -141,7 +141,7 @@ class Warm:
     def __init__(self) -> None:
         self.memory = Memory()
         self.encoder = Encoder()
-        self.attributions: Attributions = Memo()
+        self.attributions: Attributions = Each()
 
 
 def compare(warm: Warm, tree: MemoryTree, today: date, *, audit: bool) -> bool:
