@@ -105,7 +105,7 @@ struct ms_session {
 	__u32 generation;
 	__u32 rule;
 	__u32 idle_limit; /* jiffies */
-	__u32 created;	  /* boot time in units of 2^MS_CREATED_SHIFT ns, low half: tells sessions of one key apart */
+	__u32 cookie;	  /* tells sessions of one key apart; see ms_session_cookie() */
 	union {
 		__u32 ifindex;	 /* of the packet that established it */
 		__u32 challenge; /* until then: what only who sees the server's answer can know, see states.h */
@@ -113,7 +113,7 @@ struct ms_session {
 	__u8 verdict;
 	__u8 flags;
 	__u8 state;
-	__u8 created_high; /* 8 bits more */
+	__u8 reserved;
 };
 
 /*
@@ -144,7 +144,7 @@ struct ms_line {
 	__u32 generation; /* it speaks under; 0: it doesn't speak */
 	__u32 bytes;	  /* not in the session yet */
 	__u64 life;	  /* MS_LINE_UNTIL_BITS of jiffies it speaks until; above: packets not in the session yet */
-	__u64 ends; /* the key's ports, protocol, role; who sends; above MS_LINE_COOKIE_BIT: session's `created` */
+	__u64 ends; /* the key's ports, protocol, role; who sends; above MS_LINE_COOKIE_BIT: its session's cookie */
 };
 
 struct ms_line4 {
@@ -218,12 +218,21 @@ struct ms_stats {
 	__u64 answers_sent;
 	__u64 answers_limited;
 	__u64 answers_omitted;
-	__u64 reserved[6];
+	__u64 default_packets; /* what the default has judged */
+	__u64 default_bytes;
+	__u64 reserved[4];
 };
 
 struct ms_rule_count {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* The counts of a few rules, on one CPU: one cache line. */
+struct ms_rule_line {
+	struct ms_rule_count count[MS_RULE_WAYS];
+	__u32 rule[MS_RULE_WAYS]; /* 0: free */
+	__u32 reserved;
 };
 
 struct ms_event {
@@ -268,6 +277,7 @@ MS_SAME_SIZE(struct ms_fragment, MS_SIZEOF_FRAGMENT);
 MS_SAME_SIZE(struct ms_settings, MS_SIZEOF_SETTINGS);
 MS_SAME_SIZE(struct ms_stats, MS_SIZEOF_STATS);
 MS_SAME_SIZE(struct ms_rule_count, MS_SIZEOF_RULE_COUNT);
+MS_SAME_SIZE(struct ms_rule_line, MS_SIZEOF_RULE_LINE);
 MS_SAME_SIZE(struct ms_event, MS_SIZEOF_EVENT);
 _Static_assert(sizeof(struct ms_session) == 64, "a session is one cache line");
 _Static_assert(sizeof(struct ms_lines4) == 64, "two directions of flows are one cache line");

@@ -61,8 +61,11 @@ ms_inline int ms_goes_on(const int family, struct ms_packet *packet, const struc
 		return 0;
 	}
 	session = family == 4 ? session4.lookup(&packet->key4) : session6.lookup(&packet->key6);
-	if (!session)
+	if (!session) {
+		/* Where a handshake is missing all depends on it, so that it is looked for again. */
+		packet->absent = !ms_has_handshake(packet->protocol);
 		return 0;
+	}
 	if (!ms_session_steady(session, generation, now)) {
 		ms_flow_end(family, packet, seat);
 		return 0;

@@ -140,7 +140,7 @@ ms_inline void ms_line_give(struct ms_line *line, struct ms_session *session)
 
 	line->life &= MS_LINE_UNTIL;
 	line->bytes = 0;
-	if (line->ends >> MS_LINE_COOKIE_BIT == (__u16)session->created)
+	if (line->ends >> MS_LINE_COOKIE_BIT == (__u16)session->cookie)
 		ms_session_add(session, (session->flags & MS_SESSION_CLIENT_IS_SECOND) != second, packets, bytes);
 }
 
@@ -223,7 +223,7 @@ ms_inline void ms_flow_take(const int family, const struct ms_packet *packet, co
 		span = MS_LINE_LONGEST;
 	line->bytes = 0;
 	line->life = (now + span) & MS_LINE_UNTIL;
-	line->ends = seat->ends | (__u64)(__u16)session->created << MS_LINE_COOKIE_BIT;
+	line->ends = seat->ends | (__u64)(__u16)session->cookie << MS_LINE_COOKIE_BIT;
 	if (family == 4)
 		((struct ms_line4 *)line)->addresses = packet->word[0];
 	else

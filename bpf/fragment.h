@@ -110,7 +110,7 @@ ms_inline void ms_fragment_count(struct ms_scratch *scratch, const struct ms_fra
 	}
 	packet->protocol = fragment->protocol;
 	packet->reversed = fragment->reversed;
-	session = ms_find(packet, &opening);
+	session = ms_find(packet, 0, &opening);
 	if (session && session->generation == scratch->generation && !ms_session_expired(session, scratch->now))
 		ms_session_count(session, packet, scratch->now);
 }

@@ -49,6 +49,7 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	int zero = 0;
 	struct ms_settings *settings = config.lookup(&zero);
 	const struct ms_search *s = &scratch->search;
+	__u64 server;
 
 	if (!settings)
 		return;
@@ -61,10 +62,15 @@ ms_inline void ms_open(ms_frame *frame, struct ms_stats *stats, struct ms_scratc
 	if (scratch->adopt)
 		session.state = ms_next_state(frame, &session, &scratch->packet, 1);
 	session.idle_limit = ms_idle_limit(settings, scratch->packet.protocol, session.state, session.flags);
-	ms_session_date(&session);
+	session.cookie = ms_session_cookie(stats);
 	if (scratch->packet.signal & MS_SIGNAL_PROBE)
 		session.challenge = ms_transport_word(frame, &scratch->packet, 4);
-	ms_session_count(&session, &scratch->packet, scratch->now);
+	session.last_seen = scratch->now;
+	server = ms_from_server(&session, &scratch->packet);
+	session.packets[0] = !server;
+	session.packets[1] = server;
+	session.bytes[0] = server ? 0 : scratch->packet.length;
+	session.bytes[1] = server ? scratch->packet.length : 0;
 	if (scratch->reopen)
 		ms_session_delete(&scratch->packet);
 	if (ms_opening_keep(&scratch->packet, &session)) {
@@ -86,7 +92,7 @@ ms_inline __u32 ms_rejudged(ms_frame *frame, struct ms_stats *stats, struct ms_s
 		ms_session_delete(&scratch->packet);
 		return MS_DROP_REVOKED;
 	}
-	session = ms_find(&scratch->packet, &opening);
+	session = ms_find(&scratch->packet, 0, &opening);
 	if (session) {
 		session->rule = scratch->search.rule;
 		session->verdict = scratch->search.verdict;
@@ -138,7 +144,7 @@ ms_inline __u32 ms_follow(ms_frame *frame, struct ms_scratch *scratch)
 	__u32 opening;
 
 	scratch->opened = ms_openings_now(packet);
-	session = ms_find(packet, &opening);
+	session = ms_find(packet, packet->absent, &opening);
 	if (session && ms_session_expired(session, scratch->now)) {
 		ms_trace("session: expired");
 		ms_session_delete(packet);
@@ -196,7 +202,6 @@ ms_inline __u32 ms_conclude(ms_frame *frame, struct ms_stats *stats, struct ms_s
 
 	scratch->judged = 1;
 	scratch->report = audit || (!again && s->flags & MS_ENTRY_LOG);
-	ms_count_rule(stats, s->rule, scratch->packet.length);
 	if (scratch->known)
 		return ms_rejudged(frame, stats, scratch);
 	if (scratch->related == MS_RELATED)
@@ -234,6 +239,9 @@ ms_inline int ms_exit(ms_frame *frame, struct ms_stats *stats, struct ms_scratch
 	return MS_RETURN_DROP;
 }
 
+/* What was written to memory is read again: the verifier knows nothing of it then, and joins the ways until there. */
+#define MS_JOIN() asm volatile("" : : : "memory")
+
 ms_inline int ms_rest(ms_frame *frame)
 {
 	int zero = 0, live = MS_SCRATCH_PACKET;
@@ -247,13 +255,20 @@ ms_inline int ms_rest(ms_frame *frame)
 	if (!rest->outcome)
 		rest->outcome = ms_judge(rest, 1);
 	if (!rest->outcome) {
+		if (rest->packet.absent && !ms_passes(&rest->search) && ms_session_find(&rest->packet)) {
+			rest->packet.absent = 0; /* it was established meanwhile: once more, from the beginning */
+			rest->steps = 0;
+			jumps.call(frame, MS_JUMP_JUDGE);
+		}
 		if (rest->adopt && !rest->attempt && !ms_passes(&rest->search)) {
 			rest->attempt = 1; /* either direction may have opened it */
 			ms_ask(rest, !rest->packet.reversed);
 			jumps.call(frame, MS_JUMP_JUDGE);
 		}
 		rest->outcome = ms_conclude(frame, counts, rest);
+		ms_count_rule(counts, rest->search.rule, rest->packet.length); /* last: nothing waits for its line */
 	}
+	MS_JOIN();
 	return ms_exit(frame, counts, rest);
 }
 

@@ -10,6 +10,7 @@
 
 #include "debug.h"
 #include "scratch.h"
+#include "ways.h"
 
 #define MS_JUDGED_JIFFIES 100 /* a second at the lowest rate there is */
 #define MS_JUDGED_LINES4 32768
@@ -17,37 +18,44 @@
 #define MS_JUDGED_SHARE4 (MS_JUDGED_LINES4 / MS_CPUS + 1)
 #define MS_JUDGED_SHARE6 (MS_JUDGED_LINES6 / MS_CPUS + 1)
 
-struct ms_judged {
-	__u32 generation; /* 0: empty */
-	__u32 until;	  /* jiffies, the low half */
+/* What is remembered of a verdict in one byte: the verdict, flags of the rule, and for which source port. */
+#define MS_SAID_VERDICT 0x0f
+#define MS_SAID_FLAGS_SHIFT 4
+#define MS_SAID_FLAGS 0x70
+#define MS_SAID_NARROW 0x80 /* for this source port only */
+
+#define MS_JUDGED_WAYS 3
+#define MS_JUDGED_ALL ((1U << MS_JUDGED_WAYS) - 1)
+
+/* Of IPv4 three verdicts share a cache line, its generation and its time. */
+struct ms_judged4 {
+	__u32 generation;		   /* 0: empty */
+	__u32 until;			   /* jiffies, the low half */
+	__be32 address[MS_JUDGED_WAYS][2]; /* from, to */
+	__u32 rule[MS_JUDGED_WAYS];
+	__u16 destination_port[MS_JUDGED_WAYS];
+	__u16 source_port[MS_JUDGED_WAYS];
+	__u8 protocol[MS_JUDGED_WAYS];
+	__u8 said[MS_JUDGED_WAYS]; /* 0: free */
+	__u8 turn;		   /* who is replaced next */
+	__u8 reserved;
+};
+
+struct ms_judged6 {
+	__u32 generation;
+	__u32 until;
+	struct ms_address6 address[2];
 	__u32 rule;
 	__u16 destination_port;
 	__u16 source_port;
 	__u8 protocol;
-	__u8 verdict;
-	__u8 flags;
-	__u8 narrow; /* 1: for this source port only */
-	__u32 reserved;
+	__u8 said;
+	__u8 reserved[14];
 };
-
-struct ms_judged4 {
-	struct ms_judged judged;
-	__be32 address[2]; /* from, to */
-};
-
-struct ms_judged6 {
-	struct ms_judged judged;
-	struct ms_address6 address[2];
-	__u64 reserved;
-};
-
-struct ms_judged_set4 {
-	struct ms_judged4 way[2]; /* the one written last comes first */
-};
-_Static_assert(sizeof(struct ms_judged_set4) == 64 && sizeof(struct ms_judged6) == 64, "each is one cache line");
+_Static_assert(sizeof(struct ms_judged4) == 64 && sizeof(struct ms_judged6) == 64, "each is one cache line");
 
 /* Memory that can be mapped begins on a page. */
-BPF_F_TABLE("array", int, struct ms_judged_set4, judged4, MS_JUDGED_SHARE4 *MS_CPUS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", int, struct ms_judged4, judged4, MS_JUDGED_SHARE4 *MS_CPUS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", int, struct ms_judged6, judged6, MS_JUDGED_SHARE6 *MS_CPUS, BPF_F_MMAPABLE);
 
 /* Where the line of a question is among those of this CPU. */
@@ -64,116 +72,145 @@ ms_inline int ms_judged_place(const struct ms_scratch *scratch, __u32 share)
 	return bpf_get_smp_processor_id() * share + (hash * share >> 32);
 }
 
-ms_inline int ms_judged_speaks(const struct ms_judged *line, const struct ms_scratch *scratch)
+/* A line without anything of this moment speaks for nobody. */
+ms_inline int ms_judged_is_live(__u32 generation, __u32 until, const struct ms_scratch *scratch)
 {
-	const struct ms_question *question = &scratch->question;
-
-	return line->generation == scratch->generation && line->destination_port == question->destination_port &&
-	       line->protocol == scratch->packet.protocol &&
-	       (!line->narrow || line->source_port == question->source_port) &&
-	       (__s32)(line->until - (__u32)scratch->now) > 0;
+	return generation == scratch->generation && (__s32)(until - (__u32)scratch->now) > 0;
 }
 
-ms_inline int ms_judged_is_of4(const struct ms_judged4 *line, const struct ms_scratch *scratch)
+/*
+ * 0 when something is said for ports and protocol of the question; the source port counts only where the search has
+ * asked for it. Without a branch: the verifier would follow both ways of each.
+ */
+ms_inline __u64 ms_judged_differs(__u16 destination_port, __u16 source_port, __u8 protocol, __u8 said,
+				  const struct ms_scratch *scratch)
+{
+	const struct ms_question *question = &scratch->question;
+	const __u32 narrow = -(__u32)(said >> 7), nothing = ((__u32)said - 1) >> 31;
+
+	return (destination_port ^ question->destination_port) | (protocol ^ scratch->packet.protocol) |
+	       ((source_port ^ question->source_port) & narrow) | nothing;
+}
+
+ms_inline __u8 ms_judged_say(struct ms_search *s, __u32 rule, __u8 said)
+{
+	s->rule = rule;
+	s->verdict = said & MS_SAID_VERDICT;
+	s->flags = (said & MS_SAID_FLAGS) >> MS_SAID_FLAGS_SHIFT;
+	return said;
+}
+
+ms_inline __u8 ms_judged_said(const struct ms_search *s)
+{
+	return (s->verdict & MS_SAID_VERDICT) | (s->flags << MS_SAID_FLAGS_SHIFT & MS_SAID_FLAGS) |
+	       (s->narrow ? MS_SAID_NARROW : 0);
+}
+
+ms_inline __u8 ms_judged_before4(struct ms_scratch *scratch)
 {
 	const __be32 *address = scratch->packet.key4.address;
 	const __u32 from = scratch->question.client ? address[1] : address[0];
 	const __u32 to = scratch->question.client ? address[0] : address[1];
+	int place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
+	const struct ms_judged4 *line = judged4.lookup(&place);
+	__u32 others = 0;
+	__u64 way;
 
-	return line->address[0] == from && line->address[1] == to && ms_judged_speaks(&line->judged, scratch);
+	if (!line || !ms_judged_is_live(line->generation, line->until, scratch))
+		return 0;
+	for (int way = 0; way < MS_JUDGED_WAYS; way++)
+		others |= ms_is_set((line->address[way][0] ^ from) | (line->address[way][1] ^ to) |
+				    ms_judged_differs(line->destination_port[way], line->source_port[way],
+						      line->protocol[way], line->said[way], scratch))
+			  << way;
+	if (others == MS_JUDGED_ALL)
+		return 0;
+	way = ms_first_way(others ^ MS_JUDGED_ALL);
+	return ms_judged_say(&scratch->search, line->rule[way], line->said[way]);
 }
 
-ms_inline int ms_judged_is_of6(const struct ms_judged6 *line, const struct ms_scratch *scratch)
+ms_inline __u8 ms_judged_before6(struct ms_scratch *scratch)
 {
-	const __u64 *key = scratch->packet.word, *word = (const __u64 *)line->address;
+	int place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
+	const struct ms_judged6 *line = judged6.lookup(&place);
+	const __u64 *key = scratch->packet.word, *word;
 
+	if (!line || !ms_judged_is_live(line->generation, line->until, scratch))
+		return 0;
+	word = (const __u64 *)line->address;
 	if (scratch->question.client) {
 		if (word[0] != key[2] || word[1] != key[3] || word[2] != key[0] || word[3] != key[1])
 			return 0;
 	} else if (word[0] != key[0] || word[1] != key[1] || word[2] != key[2] || word[3] != key[3]) {
 		return 0;
 	}
-	return ms_judged_speaks(&line->judged, scratch);
-}
-
-/* The line that knows the answer; 0: none does. */
-ms_inline const struct ms_judged *ms_judged_find(const struct ms_scratch *scratch)
-{
-	const struct ms_judged_set4 *set;
-	const struct ms_judged6 *line;
-	int place;
-
-	if (scratch->packet.family == 4) {
-		place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
-		set = judged4.lookup(&place);
-		if (!set)
-			return 0;
-		if (ms_judged_is_of4(&set->way[0], scratch))
-			return &set->way[0].judged;
-		return ms_judged_is_of4(&set->way[1], scratch) ? &set->way[1].judged : 0;
-	}
-	place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
-	line = judged6.lookup(&place);
-	return line && ms_judged_is_of6(line, scratch) ? &line->judged : 0;
+	if (ms_judged_differs(line->destination_port, line->source_port, line->protocol, line->said, scratch))
+		return 0;
+	return ms_judged_say(&scratch->search, line->rule, line->said);
 }
 
 /* 1: the answer is remembered; it is in the search then. */
 ms_inline int ms_judged_before(struct ms_scratch *scratch)
 {
-	const struct ms_judged *line = ms_judged_find(scratch);
-
-	if (!line)
+	if (!(scratch->packet.family == 4 ? ms_judged_before4(scratch) : ms_judged_before6(scratch)))
 		return 0;
-	scratch->search.verdict = line->verdict;
-	scratch->search.flags = line->flags;
-	scratch->search.rule = line->rule;
-	ms_trace("judged before: verdict %u by rule %x", line->verdict, line->rule);
+	ms_trace("judged before: verdict %u by rule %x", scratch->search.verdict, scratch->search.rule);
 	return 1;
 }
 
-ms_inline void ms_judged_write(struct ms_judged *line, const struct ms_scratch *scratch)
+ms_inline void ms_judged_remember4(const struct ms_scratch *scratch)
 {
-	const struct ms_search *s = &scratch->search;
+	const __be32 *address = scratch->packet.key4.address;
+	const __u32 from = scratch->question.client != 0;
+	int place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
+	struct ms_judged4 *line = judged4.lookup(&place);
+	__u64 way;
 
+	if (!line)
+		return;
+	if (!ms_judged_is_live(line->generation, line->until, scratch)) {
+		for (int each = 0; each < MS_JUDGED_WAYS; each++)
+			line->said[each] = 0;
+		line->generation = scratch->generation;
+		line->until = scratch->now + MS_JUDGED_JIFFIES;
+	}
+	way = ms_way(line->turn++ % MS_JUDGED_WAYS);
+	line->address[way][0] = from ? address[1] : address[0];
+	line->address[way][1] = from ? address[0] : address[1];
+	line->rule[way] = scratch->search.rule;
+	line->destination_port[way] = scratch->question.destination_port;
+	line->source_port[way] = scratch->question.source_port;
+	line->protocol[way] = scratch->packet.protocol;
+	line->said[way] = ms_judged_said(&scratch->search);
+}
+
+ms_inline void ms_judged_remember6(const struct ms_scratch *scratch)
+{
+	const struct ms_address6 *address = scratch->packet.key6.address;
+	const __u32 from = scratch->question.client != 0;
+	int place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
+	struct ms_judged6 *line = judged6.lookup(&place);
+
+	if (!line)
+		return;
+	line->generation = scratch->generation;
 	line->until = scratch->now + MS_JUDGED_JIFFIES;
-	line->rule = s->rule;
+	line->address[0] = from ? address[1] : address[0];
+	line->address[1] = from ? address[0] : address[1];
+	line->rule = scratch->search.rule;
 	line->destination_port = scratch->question.destination_port;
 	line->source_port = scratch->question.source_port;
 	line->protocol = scratch->packet.protocol;
-	line->verdict = s->verdict;
-	line->flags = s->flags;
-	line->narrow = s->narrow;
-	line->generation = scratch->generation;
+	line->said = ms_judged_said(&scratch->search);
 }
 
 /* The search has come to its end. */
 ms_inline void ms_judged_remember(const struct ms_scratch *scratch)
 {
-	const __u32 from = scratch->question.client != 0;
-	struct ms_judged_set4 *set;
-	struct ms_judged6 *line;
-	int place;
-
-	if (scratch->packet.family == 4) {
-		const __be32 *address = scratch->packet.key4.address;
-
-		place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
-		set = judged4.lookup(&place);
-		if (!set)
-			return;
-		set->way[1] = set->way[0];
-		set->way[0].address[0] = from ? address[1] : address[0];
-		set->way[0].address[1] = from ? address[0] : address[1];
-		ms_judged_write(&set->way[0].judged, scratch);
-		return;
-	}
-	place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
-	line = judged6.lookup(&place);
-	if (!line)
-		return;
-	line->address[0] = from ? scratch->packet.key6.address[1] : scratch->packet.key6.address[0];
-	line->address[1] = from ? scratch->packet.key6.address[0] : scratch->packet.key6.address[1];
-	ms_judged_write(&line->judged, scratch);
+	if (scratch->packet.family == 4)
+		ms_judged_remember4(scratch);
+	else
+		ms_judged_remember6(scratch);
 }
 
 #endif

@@ -50,6 +50,7 @@ MS_MAP("lru_hash", struct ms_fragment_key6, struct ms_fragment, fragment6, MS_EN
 
 /* Counts and events: written here, read by user space. */
 MS_MAP("percpu_array", int, struct ms_stats, stats, 1, 0);
+MS_MAP("array", int, struct ms_rule_line, rule_lines, MS_ENTRIES_RULE_LINES, BPF_F_MMAPABLE);
 MS_MAP("percpu_hash", __u32, struct ms_rule_count, rule_counters, MS_ENTRIES_RULE_COUNTERS, BPF_F_NO_PREALLOC);
 
 /* bcc has no macro for a ring buffer that is pinned. */

@@ -15,6 +15,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "ways.h"
 
 _Static_assert((MS_ENTRIES_OPENING4 & (MS_ENTRIES_OPENING4 - 1)) == 0 &&
 		   (MS_ENTRIES_OPENING6 & (MS_ENTRIES_OPENING6 - 1)) == 0,
@@ -22,7 +23,7 @@ _Static_assert((MS_ENTRIES_OPENING4 & (MS_ENTRIES_OPENING4 - 1)) == 0 &&
 
 #define MS_OPENING_ALL ((1U << MS_OPENING_WAYS) - 1)
 
-_Static_assert(MS_OPENING_WAYS == 4, "as ms_opening_first() has it");
+_Static_assert(MS_OPENING_WAYS == MS_WAY_MASK + 1, "as ms_way() has it");
 
 /* Keeps the compiler from reordering what other CPUs may see. */
 #define MS_IN_ORDER() asm volatile("" : : : "memory")
@@ -44,15 +45,6 @@ ms_inline struct ms_opening_set *ms_opening_set_of(const int family, const int s
 	return (struct ms_opening_set *)opening6.lookup(&place);
 }
 
-/* 1 for any number but 0, without a branch: the verifier would follow both ways of each. */
-ms_inline __u32 ms_is_set(__u64 number)
-{
-	__u64 opposite = -number;
-
-	asm volatile("" : "+r"(opposite));
-	return (number | opposite) >> 63;
-}
-
 /* A bit for each way that has this tag. */
 ms_inline __u32 ms_opening_ways(const struct ms_opening_set *set, __u64 tag)
 {
@@ -71,17 +63,6 @@ ms_inline __u32 ms_opening_free(const struct ms_opening_set *set)
 	for (int way = 0; way < MS_OPENING_WAYS; way++)
 		taken |= (set->tag[way] & 1) << way;
 	return taken ^ MS_OPENING_ALL;
-}
-
-/* The first of some ways; there is one. The mask is for the verifier, and the compiler must not know that it changes
- * nothing. */
-ms_inline __u64 ms_opening_first(__u64 ways)
-{
-	const __u64 first = ways & -ways;
-	__u64 way = (first >> 1) - (first >> 3); /* of 1, 2, 4, 8: 0, 1, 2, 3 */
-
-	asm volatile("" : "+r"(way));
-	return way & (MS_OPENING_WAYS - 1);
 }
 
 ms_inline int ms_opening_is_of(const int family, const struct ms_opening_set *set, __u64 way,
@@ -109,7 +90,7 @@ ms_inline struct ms_session *ms_opening_in(const int family, struct ms_opening_s
 	found = ms_opening_ways(set, tag);
 	if (!found)
 		return 0;
-	way = ms_opening_first(found);
+	way = ms_first_way(found);
 	if (!ms_opening_is_of(family, set, way, packet))
 		return 0;
 	if (!(set->recent >> way & 1))
@@ -161,7 +142,7 @@ ms_inline long ms_opening_store(const int family, const struct ms_packet *packet
 		set = second;
 		free = others;
 	}
-	way = free ? ms_opening_first(free) : ms_opening_turn(set);
+	way = free ? ms_first_way(free) : ms_opening_turn(set);
 	set->tag[way] = 0;
 	MS_IN_ORDER();
 	if (family == 4)

@@ -54,7 +54,8 @@ struct ms_packet {
 	__u32 fragment_offset; /* bytes */
 	__u32 fragment_bytes;  /* of the fragmentable part, in this fragment */
 	__u8 hop_limit;	       /* IPv6 only */
-	__u8 padding[3];
+	__u8 absent;	       /* 1: there was no established session when it came */
+	__u8 padding[2];
 };
 
 ms_inline int ms_is_icmp(const struct ms_packet *packet)

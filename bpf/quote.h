@@ -99,7 +99,7 @@ ms_inline struct ms_session *ms_quote_session(struct ms_packet *quoted, __u64 no
 	struct ms_session *session;
 	__u32 opening, from_server;
 
-	session = ms_find(quoted, &opening);
+	session = ms_find(quoted, 0, &opening);
 	if (!session || ms_session_expired(session, now))
 		return 0;
 	from_server = ms_from_server(session, quoted);

@@ -44,10 +44,10 @@ ms_inline struct ms_session *ms_session_find(struct ms_packet *packet)
 	return session;
 }
 
-/* Look in both maps; *opening says which one has it. */
-ms_inline struct ms_session *ms_find(struct ms_packet *packet, __u32 *opening)
+/* Look in both maps, or only among those that open; *opening says which one has it. */
+ms_inline struct ms_session *ms_find(struct ms_packet *packet, const __u32 only_opening, __u32 *opening)
 {
-	struct ms_session *session = ms_session_find(packet);
+	struct ms_session *session = only_opening ? 0 : ms_session_find(packet);
 
 	*opening = !session;
 	if (session)
@@ -124,12 +124,11 @@ ms_inline void ms_session_seen(struct ms_session *session, __u64 now)
 		session->last_seen = now;
 }
 
-ms_inline void ms_session_date(struct ms_session *session)
+/* A number that no other session has had for long: sessions are counted on each CPU. No clock: reading one takes as
+ * long as a lookup, and has the processor wait for all that it is fetching. */
+ms_inline __u32 ms_session_cookie(const struct ms_stats *stats)
 {
-	__u64 units = bpf_ktime_get_boot_ns() >> MS_CREATED_SHIFT;
-
-	session->created = units;
-	session->created_high = units >> 32;
+	return stats->sessions_created * MS_CPUS + bpf_get_smp_processor_id();
 }
 
 ms_inline void ms_session_count(struct ms_session *session, const struct ms_packet *packet, __u64 now)

@@ -35,11 +35,9 @@ class Link(IntEnum):
 
 _STATS = struct.Struct(f"={OUTCOME_SLOTS}Q16Q")
 _EVENT = struct.Struct("=Q4I8B2s2s4x16s16s")
-_COUNT = struct.Struct("=2Q")
 
 STATS_SIZE = _STATS.size
 EVENT_SIZE = _EVENT.size
-RULE_COUNT_SIZE = _COUNT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,8 @@ class Stats:
         answers_sent: rejected packets answered by a reset or an ICMP error.
         answers_limited: those not answered because of the rate limit.
         answers_omitted: those that may not or can't be answered (see docs/data-plane.md).
+        default_packets: what the default has judged, as a rule's count.
+        default_octets: of them.
 
     """
 
@@ -72,13 +72,15 @@ class Stats:
     answers_sent: int
     answers_limited: int
     answers_omitted: int
+    default_packets: int
+    default_octets: int
 
     @classmethod
     def from_bytes(cls, per_cpu: list[bytes]) -> Stats:
         """Sum the values of all CPUs."""
         totals = [sum(column) for column in zip(*(_STATS.unpack(value) for value in per_cpu), strict=True)]
         outcomes = {outcome: totals[outcome] for outcome in Outcome}
-        return cls(outcomes, *totals[OUTCOME_SLOTS : OUTCOME_SLOTS + 10])
+        return cls(outcomes, *totals[OUTCOME_SLOTS : OUTCOME_SLOTS + 12])
 
     @property
     def packets(self) -> int:
@@ -162,18 +164,11 @@ class Event:
         )
 
 
-def decode_rule_count(per_cpu: list[bytes]) -> tuple[int, int]:
-    """Return (packets, bytes) of a rule_counters value, all CPUs together."""
-    pairs = [_COUNT.unpack(value) for value in per_cpu]
-    return sum(packets for packets, _ in pairs), sum(octets for _, octets in pairs)
-
-
 def c_constants() -> dict[str, int]:
     """Return every constant of this page as the C side names it (without the -D)."""
     constants = {
         "MS_SIZEOF_STATS": STATS_SIZE,
         "MS_SIZEOF_EVENT": EVENT_SIZE,
-        "MS_SIZEOF_RULE_COUNT": RULE_COUNT_SIZE,
     }
     enums: tuple[tuple[str, type[IntEnum]], ...] = (
         ("DIRECTION", Direction),

@@ -13,7 +13,7 @@ IPAddress = IPv4Address | IPv6Address
 
 _KEY4 = struct.Struct("=4s4s2s2sB3x")
 _KEY6 = struct.Struct("=16s16s2s2sB3x")
-_SESSION = struct.Struct("=2Q2QQ5I4B")
+_SESSION = struct.Struct("=2Q2QQ5I3Bx")
 _FRAGMENT_KEY4 = struct.Struct("=4s4s2sBx")
 _FRAGMENT_KEY6 = struct.Struct("=16s16s4s")
 _FRAGMENT = struct.Struct("=Q2I2s2s3Bx")
@@ -26,11 +26,8 @@ FRAGMENT_KEY6_SIZE = _FRAGMENT_KEY6.size
 FRAGMENT_SIZE = _FRAGMENT.size
 
 
-CREATED_SHIFT = 17
-"""Sessions are dated in units of 2^17 ns (131 microseconds), in 40 bits: 4.5 years of uptime."""
-
 COOKIE_BITS = 16
-"""Of that date: what lines of the flow cache know a session of their key by."""
+"""Of a session's cookie: what lines of the flow cache know a session of their key by."""
 
 
 class State(IntEnum):
@@ -107,8 +104,7 @@ class Session:
         idle_limit: jiffies without a packet after which the session is gone.
         generation: the policy it was last judged under.
         rule: id of the rule that decided; 0: the default.
-        created_s: boot time in seconds.
-        cookie: see COOKIE_BITS.
+        cookie: tells sessions of one key apart; see COOKIE_BITS.
         ifindex: interface of the packet that established it; until then it stands for something else.
         verdict: ALLOW or AUDIT.
         state: how far it has come.
@@ -125,7 +121,6 @@ class Session:
     idle_limit: int
     generation: int
     rule: int
-    created_s: int
     cookie: int
     ifindex: int
     verdict: Verdict
@@ -137,8 +132,8 @@ class Session:
         """Read an entry of a session map."""
         ends = SessionKey.from_bytes(key)
         words = _SESSION.unpack(value)
-        last_seen, generation, rule, idle_limit, created, ifindex = words[4:10]
-        verdict, flags, state, created_high = words[10:]
+        last_seen, generation, rule, idle_limit, cookie, ifindex = words[4:10]
+        verdict, flags, state = words[10:]
         client, server = ends.first, ends.second
         if flags & SessionFlag.CLIENT_IS_SECOND:
             client, server = server, client
@@ -152,8 +147,7 @@ class Session:
             idle_limit=idle_limit,
             generation=generation,
             rule=rule,
-            created_s=((created_high << 32 | created) << CREATED_SHIFT) // 10**9,
-            cookie=created & ((1 << COOKIE_BITS) - 1),
+            cookie=cookie & ((1 << COOKIE_BITS) - 1),
             ifindex=ifindex,
             verdict=Verdict(verdict),
             state=State(state),
@@ -167,7 +161,6 @@ def c_constants() -> dict[str, int]:
         "MS_SIZEOF_SESSION_KEY4": SESSION_KEY4_SIZE,
         "MS_SIZEOF_SESSION_KEY6": SESSION_KEY6_SIZE,
         "MS_SIZEOF_SESSION": SESSION_SIZE,
-        "MS_CREATED_SHIFT": CREATED_SHIFT,
         "MS_SIZEOF_FRAGMENT_KEY4": FRAGMENT_KEY4_SIZE,
         "MS_SIZEOF_FRAGMENT_KEY6": FRAGMENT_KEY6_SIZE,
         "MS_SIZEOF_FRAGMENT": FRAGMENT_SIZE,

@@ -17,10 +17,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from microseg.abi import SLOTS, PolicyMap, Root, SlotConfig
-from microseg.abi_flow import decode_rule_count
 from microseg.abi_outcome import Outcome
 from microseg.abi_settings import Settings
-from microseg.kernel import bpf, inspection
+from microseg.kernel import bpf, inspection, rule_counts
 from microseg.kernel.attaching import Attacher, hook_of
 from microseg.kernel.bpf import Descriptor, program_info
 from microseg.kernel.bpffs import require_bpffs
@@ -339,11 +338,7 @@ class PinnedDataPlane:
 
         Judged are the first packet of a session, its first after a change of policy, and every packet denied.
         """
-        counters = self.map("rule_counters")
-        return {
-            int.from_bytes(key, sys.byteorder): RuleCount(*decode_rule_count(counters.split_per_cpu(value)))
-            for key, value in counters.entries().items()
-        }
+        return rule_counts.read(self.map("rule_lines"), self.map("rule_counters"), Flows(self).stats())
 
     def sessions(self) -> list[Session]:
         """Return the live sessions, in no order."""
@@ -351,7 +346,7 @@ class PinnedDataPlane:
 
     def forget_rules(self, rule_ids: Sequence[int]) -> None:
         """Remove the counters of rules that are in no policy any more, to make room for others."""
-        self.map("rule_counters").delete_many([one.to_bytes(4, sys.byteorder) for one in rule_ids])
+        rule_counts.forget(self.map("rule_lines"), self.map("rule_counters"), rule_ids)
 
     def boot_time_s(self) -> int:
         """Return the seconds since boot on the clock the deadline is compared with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from microseg import abi, abi_cache, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings
+from microseg import abi, abi_cache, abi_counts, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings
 from microseg.abi import PolicyMap
 from microseg.kernel.bpf import MapInfo, MapType, possible_cpus
 
@@ -25,6 +25,9 @@ FRAGMENTS = 1024
 
 OPENINGS = 4096
 """Counts of stored sessions, by a hash of their keys: a power of two."""
+
+RULE_LINES = 16_384
+"""Lines of counts of all CPUs together, at least one for each."""
 
 OPENING_SHARE = 8
 """One opening session is kept for so many sessions."""
@@ -82,8 +85,9 @@ def map_shapes(sizing: Sizing) -> dict[str, MapShape]:
         ),
         "openings": MapShape(MapType.ARRAY, 4, 4, OPENINGS),
         "stats": MapShape(MapType.PERCPU_ARRAY, 4, abi_flow.STATS_SIZE, 1),
+        "rule_lines": MapShape(MapType.ARRAY, 4, abi_counts.RULE_LINE_SIZE, _lines(), _MMAPABLE),
         "rule_counters": MapShape(
-            MapType.PERCPU_HASH, 4, abi_flow.RULE_COUNT_SIZE, sizing.rule_counters, _NO_PREALLOC
+            MapType.PERCPU_HASH, 4, abi_counts.RULE_COUNT_SIZE, sizing.rule_counters, _NO_PREALLOC
         ),
         "flow_events": MapShape(MapType.RINGBUF, 0, 0, EVENT_BUFFER_BYTES),
     }
@@ -93,6 +97,12 @@ def _sets(sessions: int) -> int:
     """Return the sets for the share of so many sessions that open: a power of two."""
     least = max(sessions // OPENING_SHARE, 1024) // abi_opening.WAYS
     return 1 << least.bit_length()
+
+
+def _lines() -> int:
+    """Return the lines of counts: as many for each CPU."""
+    cpus = possible_cpus()
+    return cpus * max(RULE_LINES // cpus, 1)
 
 
 def _places(wanted: int) -> int:
@@ -119,5 +129,5 @@ def c_constants(shapes: Mapping[str, MapShape]) -> dict[str, int]:
         if not name.endswith("_b")
     }
     capacities |= {"MS_CPUS": possible_cpus()} if shapes else {}
-    modules = (abi, abi_cache, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings)
+    modules = (abi, abi_cache, abi_counts, abi_flow, abi_opening, abi_outcome, abi_session, abi_settings)
     return {name: value for module in modules for name, value in module.c_constants().items()} | capacities

@@ -255,7 +255,6 @@ def flow(client: str, server: str, port: int, protocol: int = 6) -> LiveSession:
         idle_limit=1,
         generation=1,
         rule=0,
-        created_s=0,
         cookie=0,
         ifindex=1,
         verdict=Verdict.ALLOW,

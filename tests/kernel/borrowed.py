@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kernel.cache_lines import empty, forget
-from kernel.laboratory import FRAGMENT_MAPS, SESSION_MAPS
+from kernel.laboratory import COUNT_MAPS, FRAGMENT_MAPS, SESSION_MAPS
 from kernel.sizing import SIZING
 
 from microseg.abi import SLOTS, PolicyMap
@@ -38,7 +38,7 @@ EMPTIED = {
     *(name.in_slot(slot) for name in PolicyMap for slot in range(SLOTS)),
     *SESSION_MAPS,
     *FRAGMENT_MAPS,
-    "rule_counters",
+    *COUNT_MAPS,
 }
 ZEROED = ("policy_root", "slot_config", "openings", "stats")
 

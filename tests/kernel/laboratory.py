@@ -38,6 +38,7 @@ from microseg.source import Span
 
 SESSION_MAPS = ("session4", "session6", *OPENINGS)
 FRAGMENT_MAPS = ("fragment4", "fragment6")
+COUNT_MAPS = ("rule_lines", "rule_counters")
 MANY = 1_000_000
 NOWHERE = Span("lab.mseg", 1, 1, 1, 2)
 ANY = "0.0.0.0/0"
@@ -100,8 +101,10 @@ class Laboratory:
         """Forget flows, counts and events; no policy, events without a limit, nothing is adopted."""
         self.plane.write_root(Root())
         self.forget_sessions()
-        for name in (*FRAGMENT_MAPS, "rule_counters"):
+        for name in (*FRAGMENT_MAPS, *COUNT_MAPS):
             empty(self.plane.map(name))
+        stats = self.plane.map("stats")
+        stats.update_many({key: bytes(len(value)) for key, value in stats.entries().items()})
         settings = Settings(hz=self.plane.read_settings().hz, events_per_s=MANY, answers_per_s=MANY)
         self.plane.write_settings(settings)
         self.events()

@@ -15,18 +15,21 @@ from typing import NamedTuple
 
 import pytest
 from kernel.interpreter import Machine, Way
-from kernel.laboratory import tcp, tcp6, udp
+from kernel.laboratory import NOWHERE, allow, deny, tcp, tcp6, udp
 from scapy.packet import Packet as Frame
 
-from microseg.abi import Root, SlotConfig
+from microseg import abi
+from microseg.abi import PolicyMap, Root, SlotConfig
 from microseg.abi_cache import LINES4_SIZE, LINES6_SIZE
-from microseg.abi_flow import RULE_COUNT_SIZE, STATS_SIZE
+from microseg.abi_counts import RULE_LINE_SIZE
+from microseg.abi_flow import STATS_SIZE
 from microseg.abi_opening import OPENING4_SIZE
 from microseg.abi_session import State
 from microseg.abi_settings import Settings
+from microseg.compiler.lower import lower
 from microseg.kernel.programs import TC
-from microseg.kernel.shapes import OPENINGS
-from microseg.policy.rules import Verdict
+from microseg.kernel.shapes import OPENINGS, RULE_LINES
+from microseg.policy.rules import Action, Default, Policy, Rule, Ruleset, Verdict
 
 pytestmark = pytest.mark.compiles
 MEASURED_WITH = 14
@@ -96,6 +99,8 @@ def machine(compiled: Compiled) -> Machine:
         made.put("judged4", place.to_bytes(4, "little"), bytes(64))
     for place in range(OPENING_SETS):
         made.put("opening4", place.to_bytes(4, "little"), bytes(OPENING4_SIZE))
+    for place in range(RULE_LINES):
+        made.put("rule_lines", place.to_bytes(4, "little"), bytes(RULE_LINE_SIZE))
     for place in range(OPENINGS):
         made.put("openings", place.to_bytes(4, "little"), bytes(4))
     return made
@@ -133,10 +138,10 @@ def check(
 @pytest.mark.parametrize(
     ("frame", "asked", "answered"),
     [
-        pytest.param(ESTABLISHED, 442, 301, id="TCP"),
-        pytest.param(udp(CLIENT, SERVER, 40000, 53, b"payload of it"), 446, 305, id="UDP"),
+        pytest.param(ESTABLISHED, 447, 304, id="TCP"),
+        pytest.param(udp(CLIENT, SERVER, 40000, 53, b"payload of it"), 450, 307, id="UDP"),
         pytest.param(
-            tcp6("2001:db8::1", "2001:db8::2", 40000, 80, "A", b"payload"), 499, 363, id="TCP over IPv6"
+            tcp6("2001:db8::1", "2001:db8::2", 40000, 80, "A", b"payload"), 509, 371, id="TCP over IPv6"
         ),
     ],
 )
@@ -156,7 +161,7 @@ def test_no_policy(compiled: Compiled, machine: Machine) -> None:
     machine.put("policy_root", ZERO, Root().to_bytes())
     way = machine.run("ms_ingress", bytes(ESTABLISHED))
     assert way.result == PASSES
-    check(compiled, way, HOT, 45)
+    check(compiled, way, HOT, 43)
 
 
 NEW = udp(CLIENT, SERVER, 40000, 99, b"payload of it")
@@ -174,43 +179,66 @@ JUDGED = {
     "judged4": 2,
     "ipcache4_a": 2,
     "service_a": 1,
-    "rule_counters": 1,
 }
 """Looked up for a packet without a session that lies in none of the policy's sets."""
+
+
+BY_A_RULE = {"ipcache4_a": 2, "service_a": 1, "policy_a": 2, "rule_lines": 1}
+
+
+def put_policy(machine: Machine, *rules: Rule) -> None:
+    """Fill the slot with rules between single addresses and ports: what is looked up is there or it isn't."""
+    policy = Policy("all", NOWHERE, rules)
+    contents = abi.encode(lower(Ruleset((policy,), Default(Action.DENY))))
+    for name in PolicyMap:
+        for key, value in contents.maps[name].items():
+            machine.put(name.in_slot(0), key, value)
 
 
 def test_denied(compiled: Compiled, machine: Machine) -> None:
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == DROPS
-    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1200)
-    assert dict(way.written) == {"rule_counters": 1}
+    check(compiled, way, JUDGED | {"config": 3, "budgets": 2, "denied": 1}, 1229)
+    assert not way.written
 
 
 def test_denied_again(compiled: Compiled, machine: Machine) -> None:
     machine.put("config", ZERO, Settings(events_per_s=0).to_bytes())
-    machine.put("rule_counters", ZERO, bytes(RULE_COUNT_SIZE))
     for _ in range(2):
         way = machine.run("ms_ingress", bytes(NEW))
         assert way.result == DROPS
-    remembered = {"budgets": 1, "denied": 1, "config": 1, "openings": 1, "rule_counters": 1}
-    check(compiled, way, HOT | remembered, 334)
+    remembered = {"budgets": 1, "denied": 1, "config": 1, "openings": 1}
+    check(compiled, way, HOT | remembered, 329)
+    assert not way.written
+
+
+def test_denied_again_by_a_rule(compiled: Compiled, machine: Machine) -> None:
+    machine.put("config", ZERO, Settings(events_per_s=0).to_bytes())
+    put_policy(machine, deny(CLIENT, SERVER, "udp/99"))
+    for _ in range(2):
+        way = machine.run("ms_ingress", bytes(NEW))
+        assert way.result == DROPS
+    remembered = {"budgets": 1, "denied": 1, "config": 1, "openings": 1, "rule_lines": 1}
+    check(compiled, way, HOT | remembered, 374)
     assert not way.written
 
 
 def test_first_of_a_flow(compiled: Compiled, machine: Machine) -> None:
-    machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
+    put_policy(machine, allow(CLIENT, SERVER, "udp/99"))
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == PASSES
-    check(compiled, way, JUDGED | {"config": 2, "openings": 2, "opening4": 4}, 1225)
-    assert dict(way.written) == {"rule_counters": 1}
+    opened = {"session4": 1, "config": 2, "openings": 2, "opening4": 4}
+    check(compiled, way, JUDGED | BY_A_RULE | opened, 1538)
+    assert not way.written
 
 
 def test_first_of_a_flow_like_one_before(compiled: Compiled, machine: Machine) -> None:
     """The same client asks again, from another port: nothing is matched, nothing probed."""
-    machine.put("slot_config", ZERO, SlotConfig(GENERATION, Verdict.ALLOW).to_bytes())
+    put_policy(machine, allow(CLIENT, SERVER, "udp/99"))
     machine.run("ms_ingress", bytes(udp(CLIENT, SERVER, 40001, 99, b"payload of it")))
     way = machine.run("ms_ingress", bytes(NEW))
     assert way.result == PASSES
     searched = {"slot_config", "ipcache4_a", "service_a"}
     known = {name: times for name, times in JUDGED.items() if name not in searched}
-    check(compiled, way, known | {"config": 2, "openings": 2, "opening4": 4, "judged4": 1}, 1070)
+    opened = {"session4": 1, "config": 2, "openings": 2, "opening4": 4, "judged4": 1, "rule_lines": 1}
+    check(compiled, way, known | opened, 1232)

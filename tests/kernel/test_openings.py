@@ -217,3 +217,40 @@ IN_LONG_RUNS = (
 def test_a_planted_fault_is_found(fault: Fault, bpffs: Path, tmp_path: Path) -> None:
     with planted(fault, bpffs / "mistaken", tmp_path) as lab:
         assert is_found(lab, SCENES)
+
+
+EARLY = Fault(
+    "the session is established a moment after it was looked for",
+    "filter.h",
+    "\tif (!ms_session_steady(session, generation, now)) {\n",
+    "\tif (!ms_session_steady(session, generation, now)) {\n\t\tpacket->absent = 1;\n",
+)
+NOT_AGAIN = Fault("it isn't looked for again", "judge.h", "ms_session_find(&rest->packet)) {", "0) {")
+
+
+def is_found_before_an_answer_is_denied(lab: Laboratory) -> None:
+    """Under another policy, so that its packets come this far; the server may not open a session."""
+    for first in (packet(CLIENT, SERVER, 4000), packet(CLIENT6, SERVER6, 4000)):
+        network = IP if IP in first else IPv6
+        answer = packet(first[network].dst, first[network].src, 53, 4000)
+        rules = allow(CLIENT, SERVER), allow(CLIENT6, SERVER6)
+        lab.enforce(*rules)
+        assert [lab.outcome(frame) for frame in (first, answer, first)] == [
+            Outcome.PASS_NEW,
+            Outcome.PASS_SESSION,
+            Outcome.PASS_SESSION,
+        ]
+        lab.enforce(*rules)
+        assert lab.outcome(answer) is Outcome.PASS_REJUDGED
+        lab.enforce()
+        assert lab.outcome(answer) is Outcome.DROP_REVOKED
+
+
+@pytest.mark.parametrize("more", [(), (NOT_AGAIN,)] if is_long() else [()], ids=len)
+@pytest.mark.compiles
+def test_a_session_that_another_processor_has_just_established(
+    more: tuple[Fault, ...], bpffs: Path, tmp_path: Path
+) -> None:
+    """It was not among the established ones when it was looked for, nor is it among those that open."""
+    with planted(EARLY, bpffs / "early", tmp_path, *more) as lab:
+        assert is_found(lab, (is_found_before_an_answer_is_denied,)) == bool(more)

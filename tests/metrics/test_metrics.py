@@ -70,7 +70,7 @@ class FakeFlows:
 
     def stats(self) -> Stats:
         outcomes = {outcome: int(outcome) for outcome in Outcome}
-        return Stats(outcomes, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
+        return Stats(outcomes, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
 
     def count_sessions(self) -> dict[str, int]:
         return {"session4": 5, "session6": 6, "opening4": 7, "opening6": 8}

@@ -117,7 +117,6 @@ def live_session(number: int) -> Session:
         idle_limit=1,
         generation=1,
         rule=0,
-        created_s=0,
         cookie=0,
         ifindex=1,
         verdict=compiled(OPEN).compilation.ruleset.ordered()[0].verdict,  # type: ignore[union-attr]
