@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from microseg.reconcile.revision import Revision
     from microseg.source import SourceTree
 
+NAME_THE_DIRECTORY = (
+    "name the policy directory: --policy-dir, MICROSEG_POLICY_DIR, or policy_dir in microseg.toml; "
+    "`microseg init` makes one"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyInput:
@@ -70,6 +75,10 @@ def places(policy_dir: Path) -> Places:
 
 def files(policy_dir: Path) -> PolicyInput:
     """Return the files as they are, without asking git; raises SourceError or NoPolicyError."""
+    if not policy_dir.exists():
+        raise NoPolicyError(
+            f"there is no policy directory {policy_dir}; nothing was changed", advice=NAME_THE_DIRECTORY
+        )
     return _checked(PolicyInput(DirectoryTree(policy_dir), None), str(policy_dir))
 
 
@@ -122,7 +131,6 @@ def _checked(given: PolicyInput, where: str) -> PolicyInput:
     if not given.tree.policy_paths():
         raise NoPolicyError(
             f"there is no policy file (*.mseg) in {where}; nothing was changed",
-            advice="name the policy directory: --policy-dir, MICROSEG_POLICY_DIR, "
-            "or policy_dir in microseg.toml",
+            advice=NAME_THE_DIRECTORY,
         )
     return given

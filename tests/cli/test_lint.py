@@ -54,7 +54,8 @@ def test_a_directory_without_policies_is_more_likely_a_wrong_path(session: Sessi
 def test_a_directory_that_is_not_there(session: Session) -> None:
     result = session.type("lint", str(session.folder / "nowhere"))
     assert result.exit_code == 1
-    assert "no such file" in result.stderr
+    assert "there is no policy directory" in result.stderr
+    assert "microseg init" in result.stderr
 
 
 def test_tests_are_proved(session: Session) -> None:
@@ -104,7 +105,7 @@ def test_explaining_a_code(session: Session) -> None:
 def test_errors_as_json_go_to_standard_output(session: Session) -> None:
     output = session.expect(1, "lint", "--format", "json", str(session.folder / "nowhere"))
     error = json.loads(output)["error"]
-    assert error["kind"] == "SourceError"
+    assert error["kind"] == "NoPolicyError"
 
 
 def test_fixing_what_is_safe(session: Session) -> None:
