@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from itertools import count, islice
 from pathlib import Path
 from random import Random
+from threading import Barrier
 
 import pytest
+from kernel.cache_lines import cpus
 from kernel.laboratory import ANY, Laboratory, allow, link, udp
 from kernel.opening_sets import opening
 from kernel.planted_faults import Fault, each, is_found, planted
@@ -20,13 +24,14 @@ from scapy.packet import Packet as Frame
 
 from microseg.abi_opening import WAYS, openings, places
 from microseg.abi_outcome import Outcome
+from microseg.kernel.flows import Flows
 
 CLIENT, SERVER = "10.1.1.1", "10.9.9.9"
 CLIENT6, SERVER6 = "2001:db8:1::1", "2001:db8:9::9"
 FACTOR, WORD = 0x9E3779B97F4A7C15, (1 << 64) - 1
 BACK = pow(FACTOR, -1, 1 << 64)
 UDP_PROTOCOL = 17
-FEW = 300
+FEW, MANY = 300, 5000
 
 
 def key_words(src: str, dst: str, sport: int, dport: int) -> list[int]:
@@ -190,10 +195,40 @@ def test_hash_and_places_are_what_user_space_believes(lab: Laboratory) -> None:
     ]
     assert len(found) == FEW
     for place, one in found:
-        hash_ = mixed(list(struct.unpack("<2Q", one.key)))
-        assert one.tag == (hash_ ^ hash_ >> 32) * FACTOR & WORD | 1
+        assert one.tag == tag_of(one.key)
         assert place in places(one.tag, sets.info.max_entries)
     assert {places(one.tag, sets.info.max_entries).index(place) for place, one in found} == {0, 1}
+
+
+def tag_of(key: bytes) -> int:
+    """Return the hash that the program makes of a key of IPv4."""
+    hash_ = mixed(list(struct.unpack("<2Q", key)))
+    return (hash_ ^ hash_ >> 32) * FACTOR & WORD | 1
+
+
+def test_processors_that_write_to_one_set_at_once(lab: Laboratory) -> None:
+    """Each packet passes, and no session is found but those that are there, under their own hash."""
+    lab.enforce(allow(ANY, ANY, "udp/53"))
+    frames = list(islice(of_one_set(lab), 3 * WAYS))
+    together = Barrier(len(cpus()))
+
+    def send(cpu: int) -> bool:
+        os.sched_setaffinity(0, {cpu})
+        mine, order = Flows(lab.plane, lab.hook), Random(cpu)
+        chosen = [bytes(order.choice(frames)).ljust(60, b"\0") for _ in range(MANY)]
+        together.wait()
+        return all(mine.run(frame).passed for frame in chosen)
+
+    with ThreadPoolExecutor(len(cpus())) as threads:
+        assert all(threads.map(send, cpus()))
+    sets = lab.plane.map("opening4")
+    found = [one for value in sets.entries().values() for one in openings(value, sets.info.value_size)]
+    there = {one.key for one in found if one.tag == tag_of(one.key)}
+    assert there
+    for frame in frames:
+        src, dst = frame[IP].src, frame[IP].dst
+        key = struct.pack("<2Q", *key_words(src, dst, frame[UDP].sport, 53))
+        assert answered(lab, frame) == (key in there)
 
 
 SAME4 = "return key[0] == word[0] && key[1] == word[1];"
