@@ -6,6 +6,7 @@
 #include "debug.h"
 #include "denied.h"
 #include "flow_cache.h"
+#include "judged.h"
 #include "parse.h"
 #include "scratch.h"
 #include "session.h"
@@ -49,6 +50,31 @@ ms_inline int ms_cached(const struct ms_packet *packet, const struct ms_seat *se
 	return ms_flow_answers(6, packet, seat, generation, now);
 }
 
+/* Have the processor fetch a line that is about to be needed. */
+ms_inline void ms_fetch(const void *line)
+{
+	if (line)
+		*(const volatile __u64 *)line;
+}
+
+/*
+ * What is asked next when there is no established session, those that open and what was judged, lies in memory that
+ * mostly no cache of the processor holds. Fetched here, all of it comes at the same time, and while the session is
+ * still being looked for, since the processor goes on as it did with the packet before. Nothing hangs on it.
+ */
+ms_inline void ms_fetch_next(const int family, const struct ms_packet *packet)
+{
+	const __u64 tag = ms_opening_tag(packet);
+	const __u16 port = ms_port(packet, !packet->reversed);
+
+	ms_fetch(ms_opening_set_of(family, 0, tag));
+	ms_fetch(ms_opening_set_of(family, 1, tag));
+	if (family == 4)
+		ms_fetch(ms_judged_line4(packet, packet->reversed, port));
+	else
+		ms_fetch(ms_judged_line6(packet, packet->reversed, port));
+}
+
 /* 1: so does its session, established and judged under the policy in force; the cache answers for the next ones. */
 ms_inline int ms_goes_on(const int family, struct ms_packet *packet, const struct ms_seat *seat, __u32 generation,
 			 __u64 now)
@@ -56,12 +82,15 @@ ms_inline int ms_goes_on(const int family, struct ms_packet *packet, const struc
 	struct ms_session *session;
 
 	if (packet->unusual) {
-		if (packet->signal)
+		if (packet->signal) {
+			ms_fetch_next(family, packet);
 			ms_flow_end(family, packet, seat);
+		}
 		return 0;
 	}
 	session = family == 4 ? session4.lookup(&packet->key4) : session6.lookup(&packet->key6);
 	if (!session) {
+		ms_fetch_next(family, packet);
 		/* Where a handshake is missing all depends on it, so that it is looked for again. */
 		packet->absent = !ms_has_handshake(packet->protocol);
 		return 0;

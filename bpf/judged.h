@@ -58,18 +58,32 @@ _Static_assert(sizeof(struct ms_judged4) == 64 && sizeof(struct ms_judged6) == 6
 BPF_F_TABLE("array", int, struct ms_judged4, judged4, MS_JUDGED_SHARE4 *MS_CPUS, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", int, struct ms_judged6, judged6, MS_JUDGED_SHARE6 *MS_CPUS, BPF_F_MMAPABLE);
 
-/* Where the line of a question is among those of this CPU. */
-ms_inline int ms_judged_place(const struct ms_scratch *scratch, __u32 share)
+/* Where the line is, among those of this CPU, of `client` asking for a port of the other one. */
+ms_inline int ms_judged_place(const struct ms_packet *packet, __u32 client, __u16 destination_port, __u32 share)
 {
-	const __u64 factor = MS_HASH_FACTOR, *word = scratch->packet.word;
-	const __u32 way = scratch->question.client, port = scratch->question.destination_port;
-	__u64 hash = word[0] * factor ^ (port << 9 | scratch->packet.protocol << 1 | way);
+	const __u64 factor = MS_HASH_FACTOR, *word = packet->word;
+	__u64 hash = word[0] * factor ^ ((__u32)destination_port << 9 | packet->protocol << 1 | client);
 
-	if (scratch->packet.family != 4)
+	if (packet->family != 4)
 		hash = ((hash * factor ^ word[1]) * factor ^ word[2]) * factor ^ word[3];
 	hash ^= hash >> 32;
 	hash = hash * factor >> 32;
 	return bpf_get_smp_processor_id() * share + (hash * share >> 32);
+}
+
+/* The line of a question of IPv4. */
+ms_inline struct ms_judged4 *ms_judged_line4(const struct ms_packet *packet, __u32 client, __u16 destination_port)
+{
+	int place = ms_judged_place(packet, client, destination_port, MS_JUDGED_SHARE4);
+
+	return judged4.lookup(&place);
+}
+
+ms_inline struct ms_judged6 *ms_judged_line6(const struct ms_packet *packet, __u32 client, __u16 destination_port)
+{
+	int place = ms_judged_place(packet, client, destination_port, MS_JUDGED_SHARE6);
+
+	return judged6.lookup(&place);
 }
 
 /* A line without anything of this moment speaks for nobody. */
@@ -111,8 +125,8 @@ ms_inline __u8 ms_judged_before4(struct ms_scratch *scratch)
 	const __be32 *address = scratch->packet.key4.address;
 	const __u32 from = scratch->question.client ? address[1] : address[0];
 	const __u32 to = scratch->question.client ? address[0] : address[1];
-	int place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
-	const struct ms_judged4 *line = judged4.lookup(&place);
+	const struct ms_question *question = &scratch->question;
+	const struct ms_judged4 *line = ms_judged_line4(&scratch->packet, question->client, question->destination_port);
 	__u32 others = 0;
 	__u64 way;
 
@@ -131,8 +145,8 @@ ms_inline __u8 ms_judged_before4(struct ms_scratch *scratch)
 
 ms_inline __u8 ms_judged_before6(struct ms_scratch *scratch)
 {
-	int place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
-	const struct ms_judged6 *line = judged6.lookup(&place);
+	const struct ms_question *question = &scratch->question;
+	const struct ms_judged6 *line = ms_judged_line6(&scratch->packet, question->client, question->destination_port);
 	const __u64 *key = scratch->packet.word, *word;
 
 	if (!line || !ms_judged_is_live(line->generation, line->until, scratch))
@@ -162,8 +176,8 @@ ms_inline void ms_judged_remember4(const struct ms_scratch *scratch)
 {
 	const __be32 *address = scratch->packet.key4.address;
 	const __u32 from = scratch->question.client != 0;
-	int place = ms_judged_place(scratch, MS_JUDGED_SHARE4);
-	struct ms_judged4 *line = judged4.lookup(&place);
+	const struct ms_question *question = &scratch->question;
+	struct ms_judged4 *line = ms_judged_line4(&scratch->packet, question->client, question->destination_port);
 	__u64 way;
 
 	if (!line)
@@ -188,8 +202,8 @@ ms_inline void ms_judged_remember6(const struct ms_scratch *scratch)
 {
 	const struct ms_address6 *address = scratch->packet.key6.address;
 	const __u32 from = scratch->question.client != 0;
-	int place = ms_judged_place(scratch, MS_JUDGED_SHARE6);
-	struct ms_judged6 *line = judged6.lookup(&place);
+	const struct ms_question *question = &scratch->question;
+	struct ms_judged6 *line = ms_judged_line6(&scratch->packet, question->client, question->destination_port);
 
 	if (!line)
 		return;
