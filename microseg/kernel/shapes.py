@@ -26,7 +26,7 @@ FRAGMENTS = 1024
 OPENINGS = 4096
 """Counts of stored sessions, by a hash of their keys: a power of two."""
 
-RULE_LINES = 16_384
+RULE_LINES = 12_288
 """Lines of counts of all CPUs together, at least one for each."""
 
 OPENING_SHARE = 8
