@@ -27,6 +27,17 @@ def cpus() -> list[int]:
 
 
 @contextmanager
+def on(cpu: int) -> Iterator[None]:
+    """Have packets meet this CPU meanwhile: each has lines of its own."""
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, here)
+
+
+@contextmanager
 def staying() -> Iterator[list[int]]:
     """Run on one CPU meanwhile, in a test run of several workers not all on the same; gives all there are."""
     before = cpus()

@@ -5,11 +5,11 @@ No events are allowed here, so that each CPU remembers from the first denied pac
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kernel.cache_lines import cpus, on
 from kernel.laboratory import Laboratory, allow, deny, link, tcp, tcp6, udp
 from kernel.planted_faults import Fault, each, is_found, planted
 from long_runs import is_long
@@ -36,10 +36,8 @@ def udp6(src: str, dst: str, sport: int, dport: int) -> Frame:
 @pytest.fixture(autouse=True)
 def one_processor() -> Iterator[None]:
     """Stay on one processor, as each has a memory of its own."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    yield
-    os.sched_setaffinity(0, before)
+    with on(min(cpus())):
+        yield
 
 
 def deny_twice(lab: Laboratory, frame: Frame, direction: Direction = Direction.INGRESS) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -32,17 +30,6 @@ def forward(flags: str = "A", sport: int = 40000) -> bytes:
 
 def back(flags: str = "A", sport: int = 40000) -> bytes:
     return bytes(tcp(SERVER, CLIENT, 80, sport, flags)).ljust(LENGTH, b"\0")
-
-
-@contextmanager
-def on(cpu: int) -> Iterator[None]:
-    """Have packets meet this CPU meanwhile."""
-    here = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, here)
 
 
 @pytest.fixture
@@ -93,7 +80,7 @@ def test_counts_are_whole_when_a_flow_moves_between_cpus(lab: Laboratory, others
     established(lab)
     for round_ in range(1, 6):
         for cpu in others:
-            with on(cpu):
+            with cache_lines.on(cpu):
                 lab.flows.run(forward(), repeat=BUSY)
         assert lab.session().packets == (2 * BUSY * round_ + 2, 1)
         cache_lines.older(lab.plane, (round_ % 2) * lab.flows.settings().hz)
@@ -133,12 +120,12 @@ def test_a_revoked_flow_stops_at_its_next_packet_on_every_cpu(
 ) -> None:
     established(lab)
     for cpu in others:
-        with on(cpu):
+        with cache_lines.on(cpu):
             lab.flows.run(frame, repeat=BUSY)
     lab.enforce(deny(CLIENT, SERVER))
     outcomes = []
     for cpu in others:
-        with on(cpu):
+        with cache_lines.on(cpu):
             outcomes.append(lab.outcome(frame))
     assert outcomes == [Outcome.DROP_REVOKED, Outcome.DROP_NO_SESSION]
 
@@ -213,14 +200,14 @@ def test_an_evicted_session_is_answered_for_a_second_only(lab: Laboratory) -> No
 def test_counts_of_an_earlier_session_are_not_those_of_the_next(lab: Laboratory, others: list[int]) -> None:
     """On another CPU, since where a connection ends its lines do too."""
     established(lab)
-    with on(others[0]):
+    with cache_lines.on(others[0]):
         lab.flows.run(forward(), repeat=BUSY)
-    with on(others[1]):
+    with cache_lines.on(others[1]):
         for frame in (forward("FA"), back("FA"), forward("S"), back("SA"), forward("A")):
             assert lab.send(frame).passed
     assert lab.session().packets == (2, 1)
     cache_lines.older(lab.plane, lab.flows.settings().hz)
-    with on(others[0]):
+    with cache_lines.on(others[0]):
         assert lab.outcome(forward()) is Outcome.PASS_SESSION
     assert lab.session().packets == (3, 1)
 

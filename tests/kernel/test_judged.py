@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -10,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from kernel.cache_lines import cpus, on
 from kernel.laboratory import Laboratory, allow, deny, link, reject, tcp, udp
 from kernel.planted_faults import Fault, each, is_found, planted
 from long_runs import is_long
@@ -28,10 +28,8 @@ PORTS = count(1024)
 @pytest.fixture(autouse=True)
 def one_processor() -> Iterator[None]:
     """Stay on one processor, as each has a memory of its own."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    yield
-    os.sched_setaffinity(0, before)
+    with on(min(cpus())):
+        yield
 
 
 def ask(src: str, dst: str) -> Frame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from random import Random
 from threading import Barrier
 
 import pytest
-from kernel.cache_lines import cpus
+from kernel.cache_lines import cpus, on
 from kernel.laboratory import ANY, Laboratory, allow, link, udp
 from kernel.opening_sets import opening
 from kernel.planted_faults import Fault, each, is_found, planted
@@ -213,11 +212,11 @@ def test_processors_that_write_to_one_set_at_once(lab: Laboratory) -> None:
     together = Barrier(len(cpus()))
 
     def send(cpu: int) -> bool:
-        os.sched_setaffinity(0, {cpu})
         mine, order = Flows(lab.plane, lab.hook), Random(cpu)
         chosen = [bytes(order.choice(frames)).ljust(60, b"\0") for _ in range(MANY)]
-        together.wait()
-        return all(mine.run(frame).passed for frame in chosen)
+        with on(cpu):
+            together.wait()
+            return all(mine.run(frame).passed for frame in chosen)
 
     with ThreadPoolExecutor(len(cpus())) as threads:
         assert all(threads.map(send, cpus()))

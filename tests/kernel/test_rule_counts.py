@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from threading import Barrier
 
 import pytest
-from kernel.cache_lines import cpus
+from kernel.cache_lines import cpus, on
 from kernel.laboratory import Laboratory, allow, deny, udp
 from kernel.planted_faults import Fault, each, is_found, planted
 from long_runs import is_long
 
 from microseg.abi_counts import RULE_COUNT_SIZE, RULE_WAYS
 from microseg.kernel.bpf import possible_cpus
+from microseg.kernel.packet_run import Runner
 from microseg.policy.rules import Rule
 from microseg.reconcile.dataplane import RuleCount
 
 CLIENT, SERVER = "10.1.1.1", "10.9.9.9"
 OCTETS = 60
+MANY = 200_000
 PORTS = count(1024)
 MORE_THAN_A_LINE = 2 * RULE_WAYS + 1
-
-
-@contextmanager
-def on(cpu: int) -> Iterator[None]:
-    """Run on one processor meanwhile: each has lines of its own."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def port_rules(first: int, number: int = MORE_THAN_A_LINE) -> list[Rule]:
@@ -79,6 +70,24 @@ def processors_count_together(lab: Laboratory) -> None:
     assert counted(lab, rules) == packets(*[2 * len(cpus())] * MORE_THAN_A_LINE)
 
 
+def processors_count_at_once(lab: Laboratory) -> None:
+    """Nothing is lost: each counts for the same rule as fast as it can."""
+    rule = deny(CLIENT, SERVER, "udp/250")
+    lab.enforce(rule)
+    frame = bytes(udp(CLIENT, SERVER, 1, 250)).ljust(OCTETS, b"\0")
+    together = Barrier(len(cpus()))
+
+    def send(cpu: int) -> None:
+        with on(cpu), lab.plane.program("ingress") as program:
+            runner = Runner(program.fd)
+            together.wait()
+            runner.run(frame, repeat=MANY)
+
+    with ThreadPoolExecutor(len(cpus())) as threads:
+        list(threads.map(send, cpus()))
+    assert counted(lab, [rule]) == packets(MANY * len(cpus()))
+
+
 def forgotten_ones_make_room(lab: Laboratory) -> None:
     rules = port_rules(300)
     lab.enforce(*rules)
@@ -118,6 +127,7 @@ def what_finds_no_room_is_told(lab: Laboratory) -> None:
 SCENES: tuple[Callable[[Laboratory], None], ...] = (
     each_rule_has_its_own,
     processors_count_together,
+    processors_count_at_once,
     forgotten_ones_make_room,
     the_default_is_counted,
 )
@@ -143,6 +153,7 @@ IN_EVERY_RUN = (Fault("one way for all", "stats.h", "ms_is_set(line->rule[way] ^
 IN_LONG_RUNS = (
     Fault("full lines are full", "stats.h", "\t\tms_count_elsewhere(stats, rule, length);\n", ""),
     Fault("nobody's way", "stats.h", "line->rule[ms_first_way(found)] = rule;", ""),
+    Fault("one processor's lines", "stats.h", "bpf_get_smp_processor_id() * MS_RULE_SHARE + ", "0 * "),
     Fault("no default", "stats.h", "stats->default_packets++;", ""),
 )
 
