@@ -68,6 +68,10 @@ class Taken:
         """Return what this takes more, compared round by round."""
         return median(mine - theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
 
+    def times(self, other: Taken) -> float:
+        """Return how many times as long this takes, compared round by round."""
+        return median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -22,9 +22,11 @@ class Ours:
     lets = Lets.ALLOWED
     stateful = True
 
-    def __init__(self, hook: Hook) -> None:
-        self.name = f"microseg, {'XDP' if hook is Hook.XDP else 'TC'}"
-        self._hook = hook
+    def __init__(self, hook: Hook, only: Rules | None = None) -> None:
+        """Only: the rules to follow, whatever is installed for the others."""
+        size = f", {only.count:,} rules" if only else ""
+        self.name = f"microseg, {'XDP' if hook is Hook.XDP else 'TC'}{size}"
+        self._hook, self._only = hook, only
         self._lab: Laboratory
 
     def set_up(self, place: Place) -> None:
@@ -41,7 +43,7 @@ class Ours:
 
     def install(self, rules: Rules) -> None:
         """Put the policy in force."""
-        self._lab.enforce(*policy(rules))
+        self._lab.enforce(*policy(self._only or rules))
 
     def forget(self) -> None:
         """Do nothing: sessions take no more time the more there are."""

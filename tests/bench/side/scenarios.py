@@ -125,16 +125,34 @@ def sizes(rounds: int) -> Section:
         _by_size(f"New flows of {FEW_CLIENTS} clients by the number of rules, IPv4", cold),
         _by_size("New flows of as many clients as rules, IPv4", coldest),
     )
-    limits = [
-        Limit(
-            f"{what}, {name}: a packet at 10,000 rules, x that at 10",
-            found[10_000][name].median / found[10][name].median,
-            most=1.15,
-        )
-        for what, found in (("established", hot), ("new flow", cold))
-        for name in (TC, XDP)
-    ]
-    return Section("side by side: number of rules", tables, tuple(limits))
+    compared, limits = _few_and_many(rounds)
+    return Section("side by side: number of rules", (compared, *tables), limits)
+
+
+def _few_and_many(rounds: int) -> tuple[Table, tuple[Limit, ...]]:
+    """Measure ours with few rules beside ours with many, in turns: a neighbour's load falls on both."""
+    few, many = (tuple(Ours(hook, Rules(size)) for hook in (Hook.TCX, Hook.XDP)) for size in (10, MANY.count))
+    pairs = dict(zip((TC, XDP), zip(few, many, strict=True), strict=True))
+    found: dict[str, Found] = {}
+    with arena([*few, *many], rounds) as made:
+        made.install(Rules(10))  # what all of them allow
+        one = Stream(4, 1, 1)
+        made.establish(one)
+        found["established"] = made.measure(one)
+        found["new flow"] = made.measure(Stream(4, 0, FEW_CLIENTS))
+    shares = {
+        (what, name): taken[large.name].times(taken[small.name])
+        for what, taken in found.items()
+        for name, (small, large) in pairs.items()
+    }
+    rows = tuple(Row(name, tuple(shares[what, name] for what in found)) for name in pairs)
+    title = f"A packet at {MANY.count:,} rules, x that at 10"
+    note = f"In all, compared round by round; new flows are of {FEW_CLIENTS} clients."
+    limits = (
+        Limit(f"{what}, {name}: a packet at {MANY.count:,} rules, x that at 10", share, most=1.15)
+        for (what, name), share in shares.items()
+    )
+    return Table(title, tuple(found), rows, COMMAND, note), tuple(limits)
 
 
 def tcp(_rounds: int) -> Section:
