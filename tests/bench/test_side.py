@@ -50,6 +50,13 @@ def test_programs_take_turns() -> None:
         measure(made)
 
 
+def test_what_a_limit_is_about_is_measured_more_often() -> None:
+    with arena([Nothing()], 2) as made:
+        made.install(RULES)
+        found = made.measure(Stream(4, 0, RULES.hosts), promised=True)
+        assert len(found[Nothing.name].rounds) == 2 * arenas.PROMISED
+
+
 @without_nft
 def test_rulesets_mean_the_same() -> None:
     contestants: list[Contestant] = [Nftables(), Linear(), Netdev()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.results import Section
-from bench.side.arena import say
+from bench.side.arena import PROMISED, say
 from bench.side.scenarios import SCENARIOS
 
 ROUNDS = 5
@@ -19,7 +19,12 @@ def main() -> int:
     """Run the scenarios that are named, or all."""
     asked = argparse.ArgumentParser(prog="bench.side", description=__doc__)
     asked.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS], help="all unless some are named")
-    asked.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each measurement, {ROUNDS} by default")
+    asked.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help=f"of each measurement, {ROUNDS} by default; {PROMISED} times as many where there is a limit",
+    )
     asked.add_argument("--json", type=Path, help="keep the result in this file")
     arguments = asked.parse_args()
     signal.signal(signal.SIGTERM, _end)

@@ -24,6 +24,8 @@ ROUND_NS = 120_000_000
 """A round of one contestant takes about so long, whatever it costs."""
 FEWEST, MOST = 64, 300_000
 """Packets of a round."""
+PROMISED = 3
+"""What a limit is about is measured so many times as often: no burst of a neighbour's load decides it."""
 FEW = 64
 """Packets that show what passes."""
 STRAYS = 4
@@ -134,7 +136,7 @@ class Arena:
                 self._sender.send(entry.receiver, now, portion)
                 left, now = left - portion, after
 
-    def measure(self, stream: Stream, *, allowed: bool = True) -> dict[str, Taken]:
+    def measure(self, stream: Stream, *, allowed: bool = True, promised: bool = False) -> dict[str, Taken]:
         """Send the same to each in turn, round by round; the first ones say how many packets.
 
         What is measured is traffic that goes on: a packet of each flow comes before those that are timed, for
@@ -143,7 +145,8 @@ class Arena:
         times: dict[str, list[float]] = {entry.name: [] for entry in self.entries}
         positions = dict.fromkeys(times, stream)
         packets = dict.fromkeys(times, FEWEST)
-        for number in range(-2, self._rounds):
+        rounds = self._rounds * (PROMISED if promised else 1)
+        for number in range(-2, rounds):
             for entry in self.entries:
                 taken = self._round(entry, positions, packets[entry.name], allowed=allowed)
                 packets[entry.name] = max(FEWEST, min(MOST, int(ROUND_NS / taken)))
