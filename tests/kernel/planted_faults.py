@@ -54,7 +54,7 @@ def is_found(lab: Laboratory, scenes: tuple[Callable[[Laboratory], None], ...], 
 def planted(fault: Fault, pins: Path, folder: Path, *more: Fault) -> Iterator[Laboratory]:
     """Load the programs with faults in a copy of their sources, which are in a folder meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", _sources_with((fault, *more), folder))
+        patch.setattr("microseg.kernel.dataplane.BPF_DIRECTORY", sources_with((fault, *more), folder))
         plane = PinnedDataPlane(pins)
         plane.load(SIZING)
         try:
@@ -63,7 +63,8 @@ def planted(fault: Fault, pins: Path, folder: Path, *more: Fault) -> Iterator[La
             plane.unload()
 
 
-def _sources_with(faults: Sequence[Fault], folder: Path) -> Path:
+def sources_with(faults: Sequence[Fault], folder: Path) -> Path:
+    """Copy the programs' sources into a folder, faults in place of what is right."""
     copied = Path(shutil.copytree(BPF_DIRECTORY, folder / "bpf"))
     for fault in faults:
         file = copied / fault.file
